@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Watchword's core: everything the program does, without a screen."""

@@ -1,0 +1,384 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reads the files people name, bounded and never blocking; writes files whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import stat
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeAlias
+
+from .base64_text import decode_base64, refuse_pem
+from .errors import BadInput
+from .secret import Secret
+
+__all__ = [
+    "BOOT_FILE_LIMIT",
+    "decode_base64",
+    "make_folder",
+    "read_base64_or_raw",
+    "read_chunks",
+    "read_file",
+    "read_secret",
+    "refuse_pem",
+    "write_file",
+]
+
+PathLike: TypeAlias = str | os.PathLike[str]
+
+MIB = 1 << 20
+# On q35 a guest has at most 2 GiB below 4 GiB once it has more memory than fits
+# there, and QEMU loads kernel and initrd below that line.
+BOOT_FILE_LIMIT = 2 << 30
+
+# O_NONBLOCK: opening a FIFO or a device must not wait for somebody else.
+_READ_FLAGS = (
+    os.O_RDONLY
+    | getattr(os, "O_NONBLOCK", 0)
+    | getattr(os, "O_NOCTTY", 0)
+    | getattr(os, "O_CLOEXEC", 0)
+    | getattr(os, "O_BINARY", 0)
+)
+_CREATE_FLAGS = (
+    os.O_WRONLY
+    | os.O_CREAT
+    | os.O_EXCL
+    | getattr(os, "O_NOFOLLOW", 0)
+    | getattr(os, "O_CLOEXEC", 0)
+    | getattr(os, "O_BINARY", 0)
+)
+
+_READ_FAULTS: dict[int, tuple[str, str, str]] = {
+    errno.ENOENT: ("file-missing", "there is no such file", "Check the path."),
+    errno.ENOTDIR: ("file-missing", "part of the path is no folder", "Check the path."),
+    errno.EACCES: (
+        "file-unreadable",
+        "you have no permission to read it",
+        "Give yourself read permission on the file and its folders, or name a copy.",
+    ),
+    errno.ELOOP: ("file-missing", "its symbolic links go in a circle", "Name the file itself."),
+    errno.ENXIO: ("file-not-regular", "it is a socket or a device", "Name a regular file."),
+    errno.ENAMETOOLONG: ("file-missing", "the path is too long", "Check the path."),
+}
+_READ_FAULTS[errno.EPERM] = _READ_FAULTS[errno.EACCES]
+
+_WRITE_FAULTS: dict[int, tuple[str, str]] = {
+    errno.ENOENT: ("its folder does not exist", "Make the folder first, or name another one."),
+    errno.ENOTDIR: ("part of the path is no folder", "Check the path."),
+    errno.EACCES: ("you have no permission to write there", "Name a folder that you may write to."),
+    errno.EROFS: ("the file system is read-only", "Name a folder that you may write to."),
+    errno.ENOSPC: ("the file system is full", "Make room, or name another folder."),
+    errno.EDQUOT: ("your disk quota is used up", "Make room, or name another folder."),
+    errno.ENAMETOOLONG: ("the name is too long", "Choose a shorter name."),
+}
+_WRITE_FAULTS[errno.EPERM] = _WRITE_FAULTS[errno.EACCES]
+
+
+def read_file(path: PathLike, field: str, limit: int, *, allow_empty: bool = False) -> bytes:
+    """The bytes of a regular file of at most ``limit`` bytes; symbolic links are followed.
+
+    Raises BadInput ``file-missing``, ``file-is-folder``, ``file-not-regular``,
+    ``file-unreadable``, ``file-empty``, ``file-too-large`` or ``file-changed``.
+    """
+    return bytes(_read_whole(path, field, limit, allow_empty=allow_empty))
+
+
+def read_secret(path: PathLike, field: str, limit: int) -> Secret:
+    """The bytes of a file as a Secret, with no other copy left behind; raises as read_file does."""
+    buffer = _read_whole(path, field, limit)
+    try:
+        return Secret(buffer)
+    finally:
+        buffer[:] = bytes(len(buffer))
+
+
+def read_chunks(
+    path: PathLike,
+    field: str,
+    *,
+    chunk: int = MIB,
+    limit: int = BOOT_FILE_LIMIT,
+    allow_empty: bool = False,
+) -> Iterator[bytes]:
+    """A large file piece by piece, ``chunk`` bytes at a time, never whole in memory.
+
+    The file is opened when the first piece is asked for. Raises as read_file does,
+    ``file-changed`` only after the last piece: use nothing before the end is reached.
+    """
+    with _regular_file(path, field) as (stream, status):
+        _check_size(path, field, status.st_size, limit, allow_empty=allow_empty)
+        total = 0
+        while block := _read_block(stream, chunk, path, field):
+            total += len(block)
+            if total > status.st_size:
+                raise _changed(path, field)
+            yield block
+        _check_unchanged(stream, status, total, path, field)
+
+
+def read_base64_or_raw(path: PathLike, field: str, sizes: Collection[int]) -> bytes:
+    """Bytes of one of the given sizes, from a file that holds them raw or as base64 text.
+
+    Hosts and tools pass the same structures around in both forms. A file whose own
+    size is one of ``sizes`` is raw. Raises BadInput as read_file, refuse_pem and
+    decode_base64 do, or ``wrong-size``.
+    """
+    largest = max(sizes)
+    data = read_file(path, field, 2 * largest + 1024)
+    if len(data) in sizes:
+        return data
+    refuse_pem(data, field)
+    if not data.isascii():
+        raise _wrong_size(path, field, f"{len(data)} bytes", sizes)
+    decoded = decode_base64(data, field, largest)
+    if len(decoded) not in sizes:
+        raise _wrong_size(path, field, f"{len(decoded)} bytes in base64", sizes)
+    return decoded
+
+
+def write_file(
+    path: PathLike,
+    data: bytes | bytearray | memoryview,
+    mode: int = 0o600,
+    *,
+    field: str = "the output file",
+) -> None:
+    """Write a file whole or not at all, readable by its owner alone unless ``mode`` says more.
+
+    A new file beside the target is filled, brought to disk and renamed over it; on
+    any fault nothing is left. A target that exists must be a regular file: links,
+    folders, pipes and devices are refused. Raises BadInput ``file-not-written``.
+    """
+    target = Path(path)
+    try:
+        _refuse_odd_target(target, field)
+        _write_and_rename(target, data, mode)
+    except (OSError, ValueError) as fault:
+        raise _unwritable(path, field, fault) from None
+
+
+def _write_and_rename(target: Path, data: bytes | bytearray | memoryview, mode: int) -> None:
+    temporary = target.with_name(f".{os.urandom(8).hex()}.tmp")
+    # Always created for the owner alone: nobody may open it before it has its mode.
+    descriptor = os.open(temporary, _CREATE_FLAGS, 0o600)
+    leftover: Path | None = temporary
+    try:
+        try:
+            if mode != 0o600:
+                os.fchmod(descriptor, mode)
+            _write_all(descriptor, data)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        temporary.replace(target)
+        leftover = target
+        _sync_folder(target.parent)
+        leftover = None
+    finally:
+        if leftover is not None:
+            leftover.unlink(missing_ok=True)
+
+
+def _write_all(descriptor: int, data: bytes | bytearray | memoryview) -> None:
+    with memoryview(data) as whole:
+        done = 0
+        while done < len(whole):
+            done += os.write(descriptor, whole[done:])
+
+
+def _sync_folder(folder: Path) -> None:
+    if not hasattr(os, "O_DIRECTORY"):  # no such thing as syncing a folder there
+        return
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    except OSError as fault:
+        # Some file systems can't sync a folder; that is not a failure to write.
+        if fault.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def _refuse_odd_target(target: Path, field: str) -> None:
+    try:
+        status = target.lstat()
+    except FileNotFoundError:
+        return
+    if not stat.S_ISREG(status.st_mode):
+        raise BadInput(
+            "file-not-written",
+            field,
+            f"{_shown(target)} exists already and is {_kind(status.st_mode)}.",
+            "Name a new file, or a regular file that may be replaced.",
+            {"path": _shown(target)},
+        )
+
+
+@contextmanager
+def _regular_file(path: PathLike, field: str) -> Iterator[tuple[io.FileIO, os.stat_result]]:
+    try:
+        descriptor = os.open(path, _READ_FLAGS)
+    except (OSError, ValueError) as fault:
+        raise _unreadable(path, field, fault) from None
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise _not_a_file(path, field, status.st_mode)
+        with io.FileIO(descriptor, "rb", closefd=False) as stream:
+            yield stream, status
+    finally:
+        os.close(descriptor)
+
+
+def _not_a_file(path: PathLike, field: str, mode: int) -> BadInput:
+    folder = stat.S_ISDIR(mode)
+    return BadInput(
+        "file-is-folder" if folder else "file-not-regular",
+        field,
+        f"{_shown(path)} is {_kind(mode)}; a regular file belongs there.",
+        "Name the file in it." if folder else "Save what it gives to a file and name that.",
+        {"path": _shown(path)},
+    )
+
+
+def _read_whole(path: PathLike, field: str, limit: int, *, allow_empty: bool = False) -> bytearray:
+    with _regular_file(path, field) as (stream, status):
+        _check_size(path, field, status.st_size, limit, allow_empty=allow_empty)
+        buffer = bytearray(status.st_size)
+        done = 0
+        # One buffer from the start: a growing one would leave copies of secrets behind.
+        with memoryview(buffer) as view:
+            while done < len(buffer):
+                try:
+                    count = stream.readinto(view[done:])
+                except OSError as fault:
+                    raise _unreadable(path, field, fault) from None
+                if not count:
+                    break
+                done += count
+        extra = b"" if done < len(buffer) else _read_block(stream, 1, path, field)
+        _check_unchanged(stream, status, done + len(extra), path, field)
+        return buffer
+
+
+def _read_block(stream: io.FileIO, size: int, path: PathLike, field: str) -> bytes:
+    try:
+        return stream.read(size) or b""
+    except OSError as fault:
+        raise _unreadable(path, field, fault) from None
+
+
+def _check_size(path: PathLike, field: str, size: int, limit: int, *, allow_empty: bool) -> None:
+    if size == 0 and not allow_empty:
+        raise BadInput(
+            "file-empty",
+            field,
+            f"{_shown(path)} is empty.",
+            "It was probably never written to the end: make it again.",
+            {"path": _shown(path)},
+        )
+    if size > limit:
+        raise BadInput(
+            "file-too-large",
+            field,
+            f"{_shown(path)} holds {size} bytes; at most {limit} can belong there.",
+            "It is most likely another file: check which file goes where.",
+            {"path": _shown(path), "size": size, "limit": limit},
+        )
+
+
+def _check_unchanged(
+    stream: io.FileIO, before: os.stat_result, total: int, path: PathLike, field: str
+) -> None:
+    after = os.fstat(stream.fileno())
+    if total != before.st_size or after.st_mtime_ns != before.st_mtime_ns:
+        raise _changed(path, field)
+
+
+def _wrong_size(path: PathLike, field: str, held: str, sizes: Collection[int]) -> BadInput:
+    wanted = " or ".join(str(size) for size in sorted(sizes))
+    return BadInput(
+        "wrong-size",
+        field,
+        f"{_shown(path)} holds {held}; {wanted} belong there.",
+        "The file is cut short, or it is another one: check which file goes where.",
+        {"path": _shown(path), "sizes": sorted(sizes)},
+    )
+
+
+def _changed(path: PathLike, field: str) -> BadInput:
+    return BadInput(
+        "file-changed",
+        field,
+        f"{_shown(path)} changed while it was read.",
+        "Wait until whatever writes it has finished, and try again.",
+        {"path": _shown(path)},
+    )
+
+
+def _unreadable(path: PathLike, field: str, fault: OSError | ValueError) -> BadInput:
+    number = fault.errno if isinstance(fault, OSError) else errno.ENOENT
+    code, why, remedy = _READ_FAULTS.get(
+        number or 0, ("file-unreadable", _reason(number), "Check the disk, or name a copy.")
+    )
+    return BadInput(
+        code, field, f"{_shown(path)} can't be read: {why}.", remedy, {"path": _shown(path)}
+    )
+
+
+def _unwritable(path: PathLike, field: str, fault: OSError | ValueError) -> BadInput:
+    number = fault.errno if isinstance(fault, OSError) else errno.ENOENT
+    why, remedy = _WRITE_FAULTS.get(
+        number or 0, (_reason(number), "Check the disk, or name another folder.")
+    )
+    return BadInput(
+        "file-not-written",
+        field,
+        f"{_shown(path)} can't be written: {why}.",
+        remedy,
+        {"path": _shown(path)},
+    )
+
+
+def _reason(number: int | None) -> str:
+    return f"the system says “{os.strerror(number or 0)}”"
+
+
+def _kind(mode: int) -> str:
+    """What a file that is not a regular one is called."""
+    if stat.S_ISDIR(mode):
+        return "a folder"
+    if stat.S_ISLNK(mode):
+        return "a symbolic link"
+    if stat.S_ISFIFO(mode):
+        return "a pipe"
+    if stat.S_ISSOCK(mode):
+        return "a socket"
+    return "a device"
+
+
+def _shown(path: PathLike) -> str:
+    """A path as it may be shown: control characters and undecodable bytes escaped."""
+    text = os.fspath(path)
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text) or "An empty path"
+
+
+def make_folder(path: PathLike, field: str) -> None:
+    """Make a folder for its owner alone (mode 0700) where there is none yet.
+
+    Raises BadInput ``bad-folder`` if it can't be made, or something else has its name.
+    """
+    try:
+        Path(path).mkdir(mode=0o700, parents=True, exist_ok=True)
+    except (OSError, ValueError):
+        raise BadInput(
+            "bad-folder",
+            field,
+            f"{_shown(path)} is no folder, and can't be made one.",
+            "Name a folder that you may write to.",
+        ) from None

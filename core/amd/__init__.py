@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What AMD publishes: its root keys, the advisories about its processors."""

@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A software secure processor and the QMP server in front of it."""
+
+from __future__ import annotations
+
+from .attack import Attack, HostView
+from .attacks import ATTACKS, attack_named
+from .firmware_builder import FirmwareRecipe, build_firmware
+from .firmware_footer import MemoryArea
+from .firmware_status import FirmwareStatus
+from .host import SimulatedHost
+from .launch_macs import FirmwareVersion
+from .listener import Address
+from .platform_keys import PlatformKeys, SigningRoot
+from .qmp_server import QmpServer
+from .save_area import SaveAreaKind, cpu_signature
+from .secure_processor import SecureProcessor
+from .state_directory import load_platform, open_platform, save_platform
+from .virtual_machine import StartFailure, StartOrder, VirtualMachine
+
+__all__ = [
+    "ATTACKS",
+    "Address",
+    "Attack",
+    "FirmwareRecipe",
+    "FirmwareStatus",
+    "FirmwareVersion",
+    "HostView",
+    "MemoryArea",
+    "PlatformKeys",
+    "QmpServer",
+    "SaveAreaKind",
+    "SecureProcessor",
+    "SigningRoot",
+    "SimulatedHost",
+    "StartFailure",
+    "StartOrder",
+    "VirtualMachine",
+    "attack_named",
+    "build_firmware",
+    "cpu_signature",
+    "load_platform",
+    "open_platform",
+    "save_platform",
+]

@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which URLs name a host, and what is said about the others."""
+
+from __future__ import annotations
+
+import contextlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from watchword.core.errors import ExitStatus, UsageError
+from watchword.core.hosts.urls import TcpAddress, UnixAddress, parse_host_url
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("qmp+unix:///run/vm1.sock", UnixAddress("/run/vm1.sock")),
+        ("QMP+UNIX:///run/vm1.sock", UnixAddress("/run/vm1.sock")),
+        ("qmp+unix:///run/a%20b%3F.sock", UnixAddress("/run/a b?.sock")),
+        ("/run/vm1.sock", UnixAddress("/run/vm1.sock")),
+        ("/run/100%.sock", UnixAddress("/run/100%.sock")),
+        ("/run/a?b#c@d:e", UnixAddress("/run/a?b#c@d:e")),
+        ("./vm1.sock", UnixAddress("./vm1.sock")),
+        ("vms/vm1.sock", UnixAddress("vms/vm1.sock")),
+        ("qmp+tcp://localhost:4444", TcpAddress("localhost", 4444)),
+        ("qmp+tcp://node-3.example.org:4444/", TcpAddress("node-3.example.org", 4444)),
+        ("qmp+tcp://192.0.2.7:1", TcpAddress("192.0.2.7", 1)),
+        ("qmp+tcp://[2001:db8::1]:4444", TcpAddress("2001:db8::1", 4444)),
+        ("qmp+tcp://[2001:DB8:0::1]:65535", TcpAddress("2001:db8::1", 65535)),
+        ("qmp+tcp://[fe80::1%25eth0]:4444", TcpAddress("fe80::1%eth0", 4444)),
+        ("[fe80::1%eth0]:4444", TcpAddress("fe80::1%eth0", 4444)),
+        ("localhost:6550", TcpAddress("localhost", 6550)),
+        ("[::1]:6550", TcpAddress("::1", 6550)),
+    ],
+)
+def test_a_url_names_an_address(text, address):
+    assert parse_host_url(text) == address
+    assert parse_host_url(address.url) == address
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        ("", "URL"),
+        ("localhost", "port"),
+        ("qmp+tcp://localhost", "port"),
+        ("qmp+tcp://localhost:", "port"),
+        ("qmp+tcp://localhost:0", "port"),
+        ("qmp+tcp://localhost:65536", "port"),
+        ("qmp+tcp://localhost:-1", "port"),
+        ("qmp+tcp://localhost:+1", "port"),
+        ("qmp+tcp://localhost:1_0", "port"),
+        ("qmp+tcp://localhost: 1", "port"),
+        ("qmp+tcp://localhost:٤", "port"),
+        ("qmp+tcp://localhost:http", "port"),
+        ("qmp+tcp://[::1]", "port"),
+        ("qmp+tcp://[::1]4444", "port"),
+        ("qmp+tcp://[::1:4444", "host"),
+        ("qmp+tcp://::1:4444", "host"),
+        ("qmp+tcp://[::g]:4444", "host"),
+        ("qmp+tcp://[127.0.0.1]:4444", "host"),
+        ("qmp+tcp://[fe80::1%-x]:4444", "host"),
+        ("qmp+tcp://:4444", "host"),
+        ("qmp+tcp:localhost:4444", "host"),
+        ("qmp+tcp://-oProxyCommand=x:4444", "host"),
+        ("-h:4444", "host"),
+        ("qmp+tcp://127.1:4444", "host"),
+        ("qmp+tcp://0x7f000001:4444", "host"),
+        ("qmp+tcp://256.0.0.1:4444", "host"),
+        ("qmp+tcp://bücher.example:4444", "host"),
+        ("qmp+tcp://a..b:4444", "host"),
+        ("qmp+tcp://a b:4444", "host"),
+        ("qmp+tcp://localhost\n:4444", "host"),
+        (f"qmp+tcp://{'a' * 64}:4444", "host"),
+        ("qmp+tcp://localhost:4444/x", "path"),
+        ("qmp+tcp://root@localhost:4444", "credentials"),
+        ("qmp+tcp://root:hunter2@localhost:4444", "credentials"),
+        ("root@localhost:4444", "credentials"),
+        ("root@localhost:/run/vm1.sock", "credentials"),
+        ("qmp+unix://root@localhost/run/vm1.sock", "credentials"),
+        ("qmp+tcp://localhost:4444?tls=no", "query"),
+        ("qmp+tcp://localhost:4444#x", "query"),
+        ("qmp+unix:///run/vm1.sock?x=y", "query"),
+        ("qmp+unix:", "path"),
+        ("qmp+unix://", "path"),
+        ("qmp+unix:///", "path"),
+        ("qmp+unix:///run/", "path"),
+        ("qmp+unix://run/vm1.sock", "path"),
+        ("qmp+unix:-x/vm1.sock", "path"),
+        ("-x/vm1.sock", "path"),
+        ("qmp+unix:///run/%zz", "path"),
+        ("qmp+unix:///run/%00", "path"),
+        ("qmp+unix:///run/\ud800", "path"),
+        (f"/{'a' * 107}", "path"),
+        ("http://localhost:4444", "scheme"),
+        ("qmp://localhost:4444", "scheme"),
+        ("qmp+quic://localhost:4444", "scheme"),
+        ("\x1b[31m://x", "scheme"),
+    ],
+)
+def test_a_url_that_names_nothing_is_refused_with_the_part_that_is_wrong(text, part):
+    with pytest.raises(UsageError) as caught:
+        parse_host_url(text)
+    assert caught.value.code == "bad-host-url"
+    assert caught.value.exit_status == ExitStatus.USAGE
+    assert caught.value.details["part"] == part
+    assert part in caught.value.message or part == "URL"
+    assert caught.value.remedy
+    assert "hunter2" not in str(caught.value.as_json())
+    assert caught.value.message.isprintable()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "qmp+tls://localhost:4444",
+        "qmp+ssh://user@host/run/vm1.sock",
+        "libvirt+qemu+ssh://host/system?domain=vm1",
+        "exchange:///media/usb/vm1",
+    ],
+)
+def test_a_scheme_of_a_later_version_is_named_as_such(text):
+    with pytest.raises(UsageError) as caught:
+        parse_host_url(text)
+    assert caught.value.code == "host-scheme-not-yet"
+    assert text.partition(":")[0] in caught.value.message
+
+
+def test_a_path_of_107_bytes_is_accepted():
+    assert parse_host_url("/" + "a" * 106) == UnixAddress("/" + "a" * 106)
+
+
+@pytest.mark.parametrize(
+    ("text", "warn"),
+    [
+        ("/run/vm1.sock", False),
+        ("localhost:1", False),
+        ("vm.localhost.:1", False),
+        ("127.0.0.9:1", False),
+        ("[::1]:1", False),
+        ("[::ffff:127.0.0.1]:1", False),
+        ("[::ffff:192.0.2.1]:1", True),
+        ("192.0.2.1:1", True),
+        ("[2001:db8::1]:1", True),
+        ("[fe80::1%eth0]:1", True),
+        ("localhost.example.org:1", True),
+        ("0.0.0.0:1", True),
+    ],
+)
+def test_plain_text_to_another_machine_is_marked(text, warn):
+    assert parse_host_url(text).plaintext_remote is warn
+
+
+@given(
+    st.one_of(
+        st.text(),
+        st.text(alphabet="qmp+tcunix:/[]%@?#.-019af \0é\ud800"),
+        st.text().map("qmp+tcp://{}:1".format),
+        st.text().map("qmp+unix://{}".format),
+    )
+)
+def test_any_text_gives_an_address_that_survives_its_url_or_a_usage_error(text):
+    with contextlib.suppress(UsageError):
+        address = parse_host_url(text)
+        assert address.url.isascii()
+        assert parse_host_url(address.url) == address

@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the owner decided for a SEV launch, and what the launch works with."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from ..hosts.protocol import Host
+from ..secret import Secret
+from ..sev.advisories import Advisories
+from ..sev.certificates import AmdCertificate
+from ..sev.chain import PlatformCertificates, RootKeys
+from ..sev.digest import LaunchDigest
+from ..sev.measurement import FirmwareRequirements
+from ..sev.policy import ApprovedPolicy
+from ..sev.secret_table import (
+    Route,
+    SecretEntry,
+    TestSecretEntry,
+    needs_trailing_nul,
+    with_trailing_nul,
+)
+from ..sev.session import LaunchMaterial
+
+
+@dataclass(frozen=True, slots=True)
+class SecretOrder:
+    """One secret to hand over: where it goes, and how to get at it when the time has come.
+
+    ``load`` is called only after the measurement was verified.
+    ``test`` marks a secret of no worth, the only kind for a platform that is not proven.
+    """
+
+    name: str
+    guid: UUID
+    load: Callable[[], Secret] = field(repr=False)
+    test: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedSecrets:
+    """Secrets ready to be sealed, and what may be told of them."""
+
+    entries: tuple[SecretEntry, ...]
+    notes: tuple[dict[str, object], ...]
+
+
+def prepare_secrets(orders: Sequence[SecretOrder], route: Route) -> PreparedSecrets:
+    """Load the secrets; a disk passphrase for GRUB gets its NUL, and the notes say so."""
+    entries: list[SecretEntry] = []
+    notes: list[dict[str, object]] = []
+    for order in orders:
+        data = order.load()
+        nul = needs_trailing_nul(order.guid, data, route)
+        if nul:
+            data = with_trailing_nul(data)
+        kind = TestSecretEntry if order.test else SecretEntry
+        entries.append(kind(order.guid, data))
+        notes.append(
+            {
+                "name": order.name,
+                "guid": str(order.guid),
+                "size": len(data),
+                "trailing_nul_added": nul,
+                "test": order.test,
+            }
+        )
+    return PreparedSecrets(tuple(entries), tuple(notes))
+
+
+@dataclass(frozen=True, slots=True)
+class AdoptedKeys:
+    """Transport keys that an earlier command or another tool made."""
+
+    tek: Secret
+    tik: Secret
+
+
+@dataclass(frozen=True, slots=True)
+class SevPlan:
+    """The owner's decisions for one SEV or SEV-ES launch.
+
+    ``digests``            the approved launch digests; the verdict says which one matched
+    ``secret_area``        bytes of the firmware's secret area, None where it is not known
+    ``certificate_files``  names and contents, beside what the host says (AMD's copy of the CEK)
+    ``ask_host``           whether the host is asked for its certificates
+    ``adopted_keys``       keys made elsewhere, instead of a session of our own
+    """
+
+    digests: tuple[LaunchDigest, ...]
+    secret_area: int | None
+    policy: ApprovedPolicy
+    requirements: FirmwareRequirements
+    secrets: tuple[SecretOrder, ...] = ()
+    route: Route = Route.GRUB
+    ask_host: bool = True
+    certificate_files: tuple[tuple[str, bytes], ...] = ()
+    trusted_roots: tuple[AmdCertificate, ...] = ()
+    oca_pin: str | None = None
+    platform_waiver: str | None = None
+    adopted_keys: AdoptedKeys | None = None
+
+
+CertificateFile = tuple[str, bytes]
+"""A name to call it by in errors, and its content."""
+OpenHost = Callable[[], AbstractAsyncContextManager[Host]]
+"""Opens a connection that lasts for one step; connections are not kept while idle."""
+
+
+async def _nobody_starts(material: LaunchMaterial) -> None:
+    """The VM was started before, by somebody else."""
+    del material
+
+
+async def _no_more_certificates(
+    chip_id: bytes | None, so_far: PlatformCertificates
+) -> Sequence[CertificateFile]:
+    """Nobody else is asked."""
+    del chip_id, so_far
+    return ()
+
+
+@dataclass(frozen=True, slots=True)
+class SevWorld:
+    """What a launch works with; everything that is not a calculation comes in here.
+
+    ``open_platform``  the host, to ask about its secure processor
+    ``open_guest``     the started VM
+    ``start``          has the VM started paused with GODH, blob and policy
+    ``more_certificates``  what others than the host know for a chip id, such as AMD's copy of
+    the CEK; asked after the host, with what there is so far
+    ``random``         a source such as ``os.urandom``
+    ``seen_nonces``    measurement nonces of earlier launches
+    """
+
+    open_platform: OpenHost
+    open_guest: OpenHost
+    random: Callable[[int], bytes]
+    roots: tuple[RootKeys, ...]
+    advisories: Advisories
+    start: Callable[[LaunchMaterial], Awaitable[None]] = _nobody_starts
+    more_certificates: Callable[
+        [bytes | None, PlatformCertificates], Awaitable[Sequence[CertificateFile]]
+    ] = _no_more_certificates
+    seen_nonces: Collection[bytes] = ()

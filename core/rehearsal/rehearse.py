@@ -159,7 +159,7 @@ def _plan(guest: RehearsedGuest, keys: PlatformKeys, secret: bytes) -> SevPlan:
     )
     return SevPlan(
         digests=(digest,),
-        secret_area=image.secret_area.size if image.secret_area else None,
+        secret_area=image.require_secret_area(),
         policy=guest.policy,
         requirements=requirements,
         secrets=(order,),

@@ -132,6 +132,22 @@ class FirmwareImage:
         """Where the kernel hash table goes; None if the image has no such area."""
         return self.footer.hash_area if self.footer else None
 
+    def require_secret_area(self) -> int:
+        """Bytes of the launch secret area; BadInput ``firmware-without-secret-area`` if none.
+
+        QEMU would inject at address 0 into a firmware whose table says 0, and report success.
+        """
+        judgement = self.capabilities.secret_injection
+        area = self.secret_area
+        if area is None or not judgement.go:
+            raise BadInput(
+                "firmware-without-secret-area",
+                self.field,
+                f"This firmware can't take a secret. {judgement.reason}",
+                "Use an AmdSev build of OVMF; `watchword firmware inspect` tells them apart.",
+            )
+        return area.size
+
     @property
     def capabilities(self) -> FirmwareCapabilities:
         """What the image can do, as far as its table tells."""

@@ -274,3 +274,13 @@ def test_a_mutated_real_image_gives_a_value_or_a_refusal(vectors, data):
 
 def test_the_tail_that_is_kept_holds_the_largest_table():
     assert TAIL_SIZE >= 0xFFFF + 32
+
+
+def test_a_firmware_without_a_usable_secret_area_is_refused_for_secrets(vectors) -> None:
+    # QEMU would write to guest address 0 and say that all went well.
+    image = FirmwareImage.from_bytes((vectors / "firmware" / "OVMF_CODE.fd").read_bytes())
+    with pytest.raises(BadInput) as refusal:
+        image.require_secret_area()
+    assert refusal.value.code == "firmware-without-secret-area"
+    suffix = (vectors / "inputs" / "ovmf_AmdSev_suffix.bin").read_bytes()
+    assert FirmwareImage.from_bytes(suffix).require_secret_area() == 0xC00

@@ -503,6 +503,24 @@ def test_every_attack_can_be_stopped_at_any_time(attack, keys, firmware, make_or
     asyncio.run(run())
 
 
+@pytest.mark.parametrize("name", ["second-client", "answers-late", "slow-drip", "flood"])
+def test_a_client_that_leaves_makes_room_for_the_next(keys, order, client_type, name):
+    async def run() -> None:
+        async with SimulatedHost(keys, attack_named(name)) as host:
+            server = await host.start_vm(order)
+            for turn in range(2):
+                client = await client_type.connect(server.address)
+                await client.send(
+                    b'{"execute": "qmp_capabilities"}'
+                    b'{"execute": "sev-inject-launch-secret", "id": "turn-%d", '
+                    b'"arguments": {"packet-header": "", "secret": ""}}' % turn
+                )
+                await host.view.until_seen(b"turn-%d" % turn)
+                await client.close()
+
+    asyncio.run(run())
+
+
 @pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.name)
 def test_no_attack_needs_a_sev_guest(attack, keys, client_type):
     async def run() -> None:

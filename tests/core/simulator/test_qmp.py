@@ -464,6 +464,26 @@ class TestClients:
         assert list(folder.iterdir()) == []
         assert machine.run_state == "shutdown"
 
+    def test_quit_lets_waiting_clients_go(self, machine, client_type, folder):
+        async def talk(server: QmpServer) -> None:
+            first = await client_type.negotiated(server.address)
+            waiting = await client_type.connect(server.address)
+            assert await first.ask("quit") == {"return": {}}
+            assert (await first.line())["event"] == "SHUTDOWN"
+            assert await waiting.at_end()
+            assert await first.at_end()
+            await first.close()
+            await waiting.close()
+
+        serve(machine, talk, folder / "qmp.sock")
+
+    def test_the_record_of_what_was_seen_is_bounded(self):
+        view = HostView()
+        for _ in range(5):
+            view.add(b"x" * (1 << 20))
+        assert len(view.data) == 4 << 20
+        assert view.total == 5 << 20
+
 
 class TestAddresses:
     def test_the_socket_file_is_the_owners_alone(self, machine, folder):

@@ -57,6 +57,10 @@ class WatchwordError(Exception):
         self.remedy = remedy
         self.details: Mapping[str, object] = MappingProxyType(dict(details or {}))
 
+    def add_details(self, **more: object) -> None:
+        """Add machine-readable particulars that were found out after the error was met."""
+        self.details = MappingProxyType({**self.details, **more})
+
     def as_json(self) -> dict[str, object]:
         """The error as it appears under ``"error"`` in JSON output."""
         return {

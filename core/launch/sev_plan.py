@@ -13,7 +13,9 @@ from ..secret import Secret
 from ..sev.advisories import Advisories
 from ..sev.certificates import AmdCertificate
 from ..sev.chain import PlatformCertificates, RootKeys
+from ..sev.diagnosis_question import ApprovedContents
 from ..sev.digest import LaunchDigest
+from ..sev.firmware import FirmwareImage
 from ..sev.measurement import FirmwareRequirements
 from ..sev.policy import ApprovedPolicy
 from ..sev.secret_table import (
@@ -79,6 +81,10 @@ class AdoptedKeys:
     tik: Secret
 
 
+def _no_other_firmware() -> tuple[tuple[str, FirmwareImage], ...]:
+    return ()
+
+
 @dataclass(frozen=True, slots=True)
 class SevPlan:
     """The owner's decisions for one SEV or SEV-ES launch.
@@ -86,6 +92,8 @@ class SevPlan:
     ``digests``            the approved launch digests; the verdict says which one matched
     ``secret_area``        bytes of the firmware's secret area, None where it is not known
     ``certificate_files``  names and contents, beside what the host says (AMD's copy of the CEK)
+    ``approved``           what the digests were made of, to explain a mismatch with
+    ``other_firmware``     other images at hand, read only after a mismatch
     ``ask_host``           whether the host is asked for its certificates
     ``adopted_keys``       keys made elsewhere, instead of a session of our own
     """
@@ -102,6 +110,8 @@ class SevPlan:
     oca_pin: str | None = None
     platform_waiver: str | None = None
     adopted_keys: AdoptedKeys | None = None
+    approved: tuple[ApprovedContents | bytes, ...] = ()
+    other_firmware: Callable[[], tuple[tuple[str, FirmwareImage], ...]] = _no_other_firmware
 
 
 CertificateFile = tuple[str, bytes]

@@ -20,6 +20,7 @@ from ..sev.attestation_report import AttestationReport, verify_report
 from ..sev.certificates import SevCertificate
 from ..sev.chain import ChainReport, PlatformCertificates
 from ..sev.chain_files import RecognisedChain, recognise
+from ..sev.diagnosis_question import Question
 from ..sev.firmware_version import FirmwareVersion
 from ..sev.measurement import ReportedMeasurement, VerifiedMeasurement, verify_measurement
 from ..sev.platform import Platform, judge_chain
@@ -33,6 +34,7 @@ from ..sev.session import (
     create_session,
 )
 from .engine import Launch, Step, StepState
+from .mismatch import MISMATCH, explain_mismatch
 from .sev_plan import CertificateFile, SevPlan, SevWorld, prepare_secrets
 
 GUEST: Final = Step("guest", "What should run", answers=("contents", "policy"))
@@ -248,14 +250,7 @@ class SevLaunch:
         # Nobody vouches for these words yet, but a host that says no may be believed.
         self._plan.requirements.check(version, policy.minimum_api)
         _check_policy(state, policy.value)
-        self._now.verified = verify_measurement(
-            session,
-            reported,
-            version,
-            [digest.value for digest in self._plan.digests],
-            self._plan.requirements,
-            seen_nonces=self._world.seen_nonces,
-        )
+        self._now.verified = await self._verify(session, reported, version)
         return {
             "verdict": "matches",
             "measurement": reported.measurement.hex(),
@@ -266,6 +261,27 @@ class SevLaunch:
             "api_minor": version.api_minor,
             "build": version.build,
         }
+
+    async def _verify(
+        self, session: LaunchSession, reported: ReportedMeasurement, version: FirmwareVersion
+    ) -> VerifiedMeasurement:
+        plan = self._plan
+        try:
+            return verify_measurement(
+                session,
+                reported,
+                version,
+                [digest.value for digest in plan.digests],
+                plan.requirements,
+                seen_nonces=self._world.seen_nonces,
+            )
+        except VerificationRefused as refusal:
+            if refusal.code == MISMATCH:
+                # It may take most of a second, and others share this loop.
+                await asyncio.to_thread(
+                    explain_mismatch, refusal, _questions(plan, session, reported, version)
+                )
+            raise
 
     # -- secret ------------------------------------------------------------------
 
@@ -337,6 +353,19 @@ class SevLaunch:
             "report": base64.b64encode(data).decode(),
             "report_nonce": nonce.hex(),
         }
+
+
+def _questions(
+    plan: SevPlan,
+    session: LaunchSession,
+    reported: ReportedMeasurement,
+    version: FirmwareVersion,
+) -> list[Question]:
+    policy, other = session.policy.policy.value, plan.other_firmware()
+    return [
+        Question(reported, version, policy, session.tik, contents, session.tek, other)
+        for contents in plan.approved
+    ]
 
 
 def _host_files(pdh: bytes, chain: bytes) -> list[tuple[str, bytes]]:

@@ -24,9 +24,10 @@ from ..secret import Secret
 from ..sev.certificates import AmdCertificate
 from ..sev.chain import PlatformCertificates
 from ..sev.chain_files import is_signed_cek
+from ..sev.diagnosis import ApprovedContents, DirectBoot
 from ..sev.digest import VcpuSetup, launch_digest
 from ..sev.firmware import FirmwareImage
-from ..sev.kernel_hashes import KernelHashes
+from ..sev.kernel_hashes import hash_chunks
 from ..sev.measurement import FirmwareRequirements
 from ..sev.policy import DEFAULT_POLICY, OLDEST_SAFE_API, ApprovedPolicy, approve_policy
 from ..sev.secret_table import DISK_PASSPHRASE, Route
@@ -58,12 +59,15 @@ class RehearsedGuest:
     policy: ApprovedPolicy = field(default_factory=lambda: approve_policy(DEFAULT_POLICY))
     minimum_build: int = 0
 
-    def kernel_hashes(self) -> KernelHashes | None:
-        """The measured kernel table, where there is a kernel."""
+    def direct_boot(self) -> DirectBoot | None:
+        """The measured kernel, initrd and command line, where there is a kernel."""
         if self.kernel is None:
             return None
-        initrd = None if self.initrd is None else (self.initrd,)
-        return KernelHashes.from_streams((self.kernel,), initrd, self.cmdline)
+        return DirectBoot(
+            kernel=hash_chunks((self.kernel,)),
+            initrd=hash_chunks((self.initrd or b"",)),
+            cmdline=self.cmdline,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +156,9 @@ def _with_vcpus(order: StartOrder, vcpus: VcpuSetup) -> StartOrder:
 
 def _plan(guest: RehearsedGuest, keys: PlatformKeys, secret: bytes) -> SevPlan:
     image = FirmwareImage.from_bytes(guest.firmware)
-    digest = launch_digest(image, kernel_hashes=guest.kernel_hashes(), vcpus=guest.vcpus)
+    boot = guest.direct_boot()
+    hashes = None if boot is None else boot.hashes()
+    digest = launch_digest(image, kernel_hashes=hashes, vcpus=guest.vcpus)
     order = SecretOrder("disk-passphrase", DISK_PASSPHRASE, lambda: Secret(secret), test=True)
     requirements = FirmwareRequirements(
         OLDEST_SAFE_API, guest.minimum_build, published_advisories()
@@ -165,6 +171,7 @@ def _plan(guest: RehearsedGuest, keys: PlatformKeys, secret: bytes) -> SevPlan:
         secrets=(order,),
         route=Route.GRUB if guest.kernel is None else Route.KERNEL,
         trusted_roots=(AmdCertificate.parse(keys.root.ark),),
+        approved=(ApprovedContents(image, boot, guest.vcpus),),
     )
 
 

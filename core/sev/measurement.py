@@ -11,7 +11,7 @@ import hmac
 import struct
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from ..base64_text import decode_base64
 from ..errors import BadInput, UsageError, VerificationRefused
@@ -21,7 +21,10 @@ from .firmware_version import FirmwareVersion
 from .mac import hmac_sha256
 from .policy import OLDEST_SAFE_API, Policy
 from .proof import Mint, Proof
-from .session import LaunchSession
+
+if TYPE_CHECKING:
+    # Elliptic curves and ciphers come with it, and a plain comparison needs neither.
+    from .session import LaunchSession
 
 _MINT: Final = Mint("watchword.core.sev.measurement")
 DIGEST_SIZE: Final = 32

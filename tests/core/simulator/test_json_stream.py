@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from watchword.core.simulator import json_stream
 from watchword.core.simulator.json_stream import (
     DEEPEST_NESTING,
-    LARGEST_MESSAGE,
     JsonStream,
     Malformed,
 )
@@ -29,7 +29,7 @@ def parse(*pieces: bytes) -> list[object]:
     return [value for piece in pieces for value in stream.feed(piece)]
 
 
-@settings(max_examples=40)
+@settings(max_examples=30)
 @given(st.lists(objects, max_size=4), st.data())
 def test_messages_are_found_however_the_stream_is_cut(messages, data):
     text = "".join(
@@ -90,18 +90,32 @@ def test_deep_nesting_is_refused_and_skipped():
     assert not isinstance(parse(allowed)[0], Malformed)
 
 
-def test_a_message_without_end_is_refused_and_does_not_pile_up():
+@pytest.fixture
+def limit(monkeypatch: pytest.MonkeyPatch) -> int:
+    """A limit that is reached quickly."""
+    assert json_stream.LARGEST_MESSAGE == 8 << 20
+    monkeypatch.setattr(json_stream, "LARGEST_MESSAGE", 1 << 16)
+    return 1 << 16
+
+
+def test_a_message_without_end_is_refused_and_does_not_pile_up(limit: int):
     stream = JsonStream()
-    piece = b"x" * (1 << 20)
+    piece = b"x" * 4096
     found = list(stream.feed(b'{"a": "'))
-    for _ in range(LARGEST_MESSAGE // len(piece) + 3):
+    for _ in range(limit // len(piece) + 3):
         found += stream.feed(piece)
     assert found == [Malformed("JSON token size limit exceeded")]
     assert len(stream._buffer) <= len(piece)
     assert list(stream.feed(b'"} {"b": 1}')) == [{"b": 1}]
 
 
-def test_a_word_without_end_is_refused():
-    piece = b"x" * (1 << 20)
-    pieces = [piece] * (LARGEST_MESSAGE // len(piece) + 1)
-    assert Malformed("JSON token size limit exceeded") in parse(*pieces)
+def test_a_word_without_end_is_refused(limit: int):
+    pieces = [b"x" * 4096] * (limit // 4096 + 1)
+    assert parse(*pieces) == [Malformed("JSON token size limit exceeded")]
+
+
+def test_a_message_just_below_the_limit_is_read(limit: int):
+    message = {"a": "x" * (limit - 9)}
+    text = json.dumps(message).encode()
+    assert len(text) == limit
+    assert parse(text[:-1], text[-1:]) == [message]

@@ -108,6 +108,7 @@ class SevPlan:
     certificate_files: tuple[tuple[str, bytes], ...] = ()
     trusted_roots: tuple[AmdCertificate, ...] = ()
     oca_pin: str | None = None
+    cek_pins: tuple[str, ...] = ()
     platform_waiver: str | None = None
     adopted_keys: AdoptedKeys | None = None
     approved: tuple[ApprovedContents | bytes, ...] = ()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -184,6 +184,7 @@ class SevLaunch:
             self._world.advisories,
             trusted_roots=self._plan.trusted_roots,
             oca_pin=self._plan.oca_pin,
+            cek_pins=self._plan.cek_pins,
             waiver=self._plan.platform_waiver,
         )
         _check_secrets_allowed(platform, self._plan)
@@ -200,12 +201,23 @@ class SevLaunch:
             answer = await host.platform()
         files += _host_files(answer.pdh, answer.cert_chain)
         so_far = _recognise_with_host(files).certificates
-        files += await self._world.more_certificates(answer.cpu_id, so_far)
+        files += await self._more_certificates(answer.cpu_id, so_far)
         recognised = _recognise_with_host(files)
         if recognised.certificates.chip_id is None:
             certificates = replace(recognised.certificates, chip_id=answer.cpu_id)
             recognised = replace(recognised, certificates=certificates)
         return recognised
+
+    async def _more_certificates(
+        self, chip_id: bytes | None, so_far: PlatformCertificates
+    ) -> Sequence[CertificateFile]:
+        """What others know; a waived platform does not depend on their answer."""
+        try:
+            return await self._world.more_certificates(chip_id, so_far)
+        except HostError:
+            if self._plan.platform_waiver is not None:
+                return ()
+            raise
 
     # -- session -----------------------------------------------------------------
 

@@ -175,11 +175,13 @@ class _Examination:
         roots: Sequence[RootKeys],
         trusted: Sequence[AmdCertificate],
         oca_pin: str | None,
+        cek_pins: Sequence[str],
     ) -> None:
         self.given = certificates
         self.roots = roots
         self.trusted = {certificate.fingerprint(): certificate for certificate in trusted}
         self.oca_pin = oca_pin
+        self.cek_pins = cek_pins
         self.links: list[Link] = []
         self.warnings: list[str] = []
         self.unreadable: dict[Role, str] = {}
@@ -192,6 +194,7 @@ class _Examination:
         root = self._check_ark()
         self._check_ask()
         self._check_cek()
+        self._check_cek_pins()
         self._check_ecdsa_link(Role.OCA, Role.OCA)
         self._check_oca_pin()
         self._check_ecdsa_link(Role.PEK, Role.OCA)
@@ -337,6 +340,11 @@ class _Examination:
         if self.sev[Role.OCA].fingerprint() != self.oca_pin:
             self._fail(Role.OCA, Role.OCA, "not the owner CA that you pinned: another key")
 
+    def _check_cek_pins(self) -> None:
+        cek = self.sev.get(Role.CEK)
+        if cek is not None and self.cek_pins and cek.fingerprint() not in self.cek_pins:
+            self._fail(Role.CEK, Role.ASK, "none of the chips that you pinned: another CEK")
+
     def _check_pdh_key(self) -> None:
         """The PDH must be a key that a session can be agreed with: ECDH, on the curve, P-384."""
         pdh = self.sev.get(Role.PDH)
@@ -386,11 +394,13 @@ def examine_chain(
     *,
     trusted_roots: Sequence[AmdCertificate] = (),
     oca_pin: str | None = None,
+    cek_pins: Sequence[str] = (),
 ) -> ChainReport:
     """Check every link of a chain and say what came of each; never raises for bad certificates.
 
     ``roots``          AMD's keys
     ``trusted_roots``  other roots that the owner named as trusted
     ``oca_pin``        fingerprint (SHA-256 of the signed 0x414 bytes, hex) that the OCA must have
+    ``cek_pins``       fingerprints of which the CEK must have one, if there are any
     """
-    return _Examination(certificates, roots, trusted_roots, oca_pin).run()
+    return _Examination(certificates, roots, trusted_roots, oca_pin, cek_pins).run()

@@ -4,7 +4,7 @@
 Known: single certificates; PEK|OCA|CEK (QEMU, libvirt, sev-tool's cert_chain.cert);
 PDH|PEK|OCA|CEK with or without ASK|ARK (sevctl export); ASK|ARK (AMD's files); all
 of that as base64; the JSON of query-sev-capabilities or KubeVirt; the table that
-``virsh nodesevinfo`` prints.
+``virsh nodesevinfo`` prints; the zip file of sev-tool's export_cert_chain.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import Final
 from ..base64_text import decode_base64, refuse_pem
 from ..bounded_json import parse_json
 from ..errors import BadInput
+from .certificate_archive import is_archive, read_archive
 from .certificates import (
     SEV_CERTIFICATE_SIZE,
     SEV_SIGNED_SIZE,
@@ -79,7 +80,7 @@ def recognise(files: Iterable[tuple[str, bytes]]) -> RecognisedChain:
     """
     pieces: list[Piece] = []
     chip_id: bytes | None = None
-    for name, content in files:
+    for name, content in _opened(files):
         found, chip = _read(name, content)
         pieces += found
         if chip is not None and chip_id is not None and chip != chip_id:
@@ -89,6 +90,16 @@ def recognise(files: Iterable[tuple[str, bytes]]) -> RecognisedChain:
 
 
 # -- one file ----------------------------------------------------------------------
+
+
+def _opened(files: Iterable[tuple[str, bytes]]) -> Iterator[tuple[str, bytes]]:
+    """The files, with those in archives in the place of the archives."""
+    for name, content in files:
+        if is_archive(content):
+            for inner, data in read_archive(content, name):
+                yield f"{name}/{inner}", data
+        else:
+            yield name, content
 
 
 def _read(name: str, content: bytes) -> tuple[list[Piece], bytes | None]:
@@ -130,6 +141,11 @@ def _find_answer(value: object) -> Mapping[str, object]:
         if isinstance(value.get("return"), dict):
             return _find_answer(value["return"])
     return {}
+
+
+def holds_platform_answer(value: object) -> bool:
+    """Whether a JSON value holds a platform's PDH or chain, as query-sev-capabilities answers."""
+    return bool(_find_answer(value))
 
 
 def _from_answer(name: str, answer: Mapping[str, object]) -> tuple[list[Piece], bytes | None]:

@@ -23,6 +23,7 @@ def _buffer(key: bytes | memoryview) -> bytes | bytearray:
     if isinstance(key, bytes):
         return key
     shown = key.obj
-    if isinstance(shown, bytearray) and len(shown) == key.nbytes:
+    # A view of a part, or in another order, shows the buffer but is not the same bytes.
+    if isinstance(shown, bytearray) and key.c_contiguous and len(shown) == key.nbytes:
         return shown
     return bytes(key)

@@ -137,6 +137,7 @@ def verify_chain(
     *,
     trusted_roots: Sequence[AmdCertificate] = (),
     oca_pin: str | None = None,
+    cek_pins: Sequence[str] = (),
 ) -> Platform:
     """A platform whose chain holds: VerifiedPlatform, or ForeignRootPlatform under a named root.
 
@@ -144,7 +145,13 @@ def verify_chain(
     Warnings of the advisory table about the processor's generation join the report.
     """
     return judge_chain(
-        certificates, roots, advisories, trusted_roots=trusted_roots, oca_pin=oca_pin, waiver=None
+        certificates,
+        roots,
+        advisories,
+        trusted_roots=trusted_roots,
+        oca_pin=oca_pin,
+        cek_pins=cek_pins,
+        waiver=None,
     )
 
 
@@ -155,13 +162,16 @@ def judge_chain(
     *,
     trusted_roots: Sequence[AmdCertificate] = (),
     oca_pin: str | None = None,
+    cek_pins: Sequence[str] = (),
     waiver: str | None,
 ) -> Platform:
     """As ``verify_chain``; a chain that does not hold gives a WaivedPlatform if there is a waiver.
 
     A waiver that nothing needs is not used: the platform is verified then.
     """
-    report = examine_chain(certificates, roots, trusted_roots=trusted_roots, oca_pin=oca_pin)
+    report = examine_chain(
+        certificates, roots, trusted_roots=trusted_roots, oca_pin=oca_pin, cek_pins=cek_pins
+    )
     report = with_advisories(report, advisories)
     if waiver is not None and not report.ok:
         return waive_platform(certificates, report, waiver)

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from typing import Final, NoReturn
 
+_CORE: Final = __name__.removesuffix("sev.proof")
+
 
 class Proof:
     """A value that only its own module can make, and that nobody can change, copy or pickle.
@@ -17,6 +19,12 @@ class Proof:
     """
 
     __slots__ = ()
+
+    def __init_subclass__(cls) -> None:
+        """Refuse kinds of proof from elsewhere: a subclass could do without the token."""
+        super().__init_subclass__()
+        if not cls.__module__.startswith(_CORE):
+            raise TypeError("a kind of proof can be defined in Watchword's core only")
 
     def _establish(self, **attributes: object) -> None:
         """Set the attributes of a new object (constructors only)."""

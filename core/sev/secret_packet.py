@@ -96,6 +96,8 @@ def seal(
     VerificationRefused ``platform-not-proven`` for secrets of worth on a platform
     that was waived or is under a root that is not AMD's.
     """
+    if not isinstance(verified, VerifiedMeasurement):
+        raise TypeError("only a verified measurement can be sealed for")
     session = verified.session
     if session.over:
         raise UsageError(

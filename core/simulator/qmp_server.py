@@ -179,11 +179,16 @@ class QmpServer:
             for event in pending:
                 await wire.send(event)
             pending.clear()
-            await self._attack.deliver(wire, command or "", _line(reply))
+            try:
+                await self._attack.deliver(wire, command or "", _line(reply))
+                if session.finished:
+                    session.farewell()
+                    await wire.send(pending.pop())
+            finally:
+                # Also where the client did not wait for the answer.
+                if session.finished:
+                    await self._end()
             if session.finished:
-                session.farewell()
-                await wire.send(pending.pop())
-                await self._end()
                 return
 
     async def _end(self) -> None:

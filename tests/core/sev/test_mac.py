@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -25,3 +26,19 @@ def test_the_key_may_be_lent_by_a_secret():
         tag = hmac_sha256(key, b"what do ya want ", b"for nothing?")
     # RFC 4231, test case 2.
     assert tag.hex() == "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"
+
+
+@pytest.mark.parametrize("part", [slice(None), slice(2, 9), slice(None, None, -1), slice(0, 8, 2)])
+def test_a_view_counts_for_the_bytes_that_it_shows(part):
+    data = bytearray(b"0123456789abcdef")
+    expected = hmac.new(bytes(data[part]), b"text", hashlib.sha256).digest()
+    assert hmac_sha256(memoryview(data)[part], b"text") == expected
+
+
+def test_a_secrets_key_is_not_copied_into_bytes_that_nobody_wipes(monkeypatch):
+    keys, make = [], hmac.new
+    monkeypatch.setattr(hmac, "new", lambda key, **rest: (keys.append(key), make(key, **rest))[1])
+    secret = Secret(b"Jefe")
+    with secret.reveal() as key:
+        hmac_sha256(key, b"what do ya want for nothing?")
+    assert keys[0] is secret._data

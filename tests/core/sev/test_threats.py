@@ -91,6 +91,15 @@ def test_1_a_root_that_the_owner_named_is_loud_and_never_verified(forged):
     assert any("not AMD's" in warning for warning in platform.report.warnings)
 
 
+def test_1_a_root_that_copies_the_ids_of_a_named_root_is_refused(authority, made):
+    other = replace(authority, ark_key=authority.ask_key, ask_key=authority.ark_key)
+    trusted = [AmdCertificate.parse(made["ark"])]
+    chain = PlatformCertificates(**PlatformMaker(other).files())
+    report = examine_chain(chain, amd_roots(), trusted_roots=trusted)
+    assert trusted[0].key_id == AmdCertificate.parse(chain.ark).key_id
+    assert [link.verdict.value for link in report.links] == ["failed"] + ["ok"] * 6
+
+
 # -- 2: the CEK ----------------------------------------------------------------------------
 
 

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
+from functools import lru_cache
 from typing import ClassVar
 
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
@@ -60,6 +61,11 @@ class Curve(IntEnum):
 
 
 _CURVES: dict[int, type[ec.EllipticCurve]] = {Curve.P256: ec.SECP256R1, Curve.P384: ec.SECP384R1}
+# The primes of the fields (FIPS 186-5 and SP 800-186, 3.2.1).
+_PRIMES: dict[int, int] = {
+    Curve.P256: 2**256 - 2**224 + 2**192 + 2**96 - 1,
+    Curve.P384: 2**384 - 2**128 - 2**96 + 2**32 - 1,
+}
 
 
 def _bad_certificate(field: str, problem: str, code: str = "bad-certificate") -> BadInput:
@@ -69,6 +75,18 @@ def _bad_certificate(field: str, problem: str, code: str = "bad-certificate") ->
         problem,
         "Get the certificate from the host again, as binary or base64; it may be damaged.",
     )
+
+
+@lru_cache(maxsize=16)
+def _point(curve: int, x: int, y: int) -> ec.EllipticCurvePublicKey | None:
+    """The point as a key, None if it is none: a certificate's key is needed for several links."""
+    # OpenSSL would reduce coordinates beyond the field's prime without a word.
+    if max(x, y) >= _PRIMES[curve]:
+        return None
+    try:
+        return ec.EllipticCurvePublicNumbers(x, y, _CURVES[curve]()).public_key()
+    except ValueError:
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +107,7 @@ class EcPublicKey:
         curve, x, y, padding = cls._LAYOUT.unpack(area)
         if curve not in _CURVES:
             raise _bad_certificate(field, f"It names curve {curve}; known are 1 and 2.")
-        if any(padding):
+        if padding.strip(b"\0"):
             raise _bad_certificate(field, "The padding after its public key is not zero.")
         return cls(curve, int.from_bytes(x, "little"), int.from_bytes(y, "little"))
 
@@ -104,13 +122,8 @@ class EcPublicKey:
 
         The check is what stops an invalid-curve attack on the owner's one-time key.
         """
-        numbers = ec.EllipticCurvePublicNumbers(self.x, self.y, _CURVES[self.curve]())
-        try:
-            key = numbers.public_key()
-        except ValueError:
-            key = None
-        # OpenSSL would reduce coordinates beyond the field's prime without a word.
-        if key is None or key.public_numbers() != numbers:
+        key = _point(self.curve, self.x, self.y)
+        if key is None:
             raise _bad_certificate(
                 field, "Its public key is not a point on its curve.", "point-not-on-curve"
             )
@@ -298,6 +311,10 @@ class AmdCertificate:
     def fingerprint(self) -> str:
         """SHA-256 of the signed body in hex, the same for both forms of the Naples ARK."""
         return hashlib.sha256(self.signed_body()).hexdigest()
+
+    def same_body(self, other: AmdCertificate) -> bool:
+        """Whether the signed bodies are the same bytes, whatever the signatures."""
+        return replace(self, signature=None) == replace(other, signature=None)
 
     def load(self, field: str = "certificate") -> rsa.RSAPublicKey:
         """The key for use; BadInput if the numbers can't be an RSA key."""

@@ -286,8 +286,7 @@ class _Examination:
         return Root.NOT_AMD
 
     def _amd_keys(self, ark: AmdCertificate) -> RootKeys | None:
-        fingerprint = ark.fingerprint()
-        return next((k for k in self.roots if k.ark.fingerprint() == fingerprint), None)
+        return next((keys for keys in self.roots if keys.ark.same_body(ark)), None)
 
     def _foreign_root(self, ark: AmdCertificate) -> str:
         for keys in self.roots:

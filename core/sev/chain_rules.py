@@ -151,8 +151,8 @@ def has_stray_bytes(slot: Signature, signers: tuple[Usage, ...], rsa_width: int)
     ``rsa_width`` is the number of bytes that an RSA signature takes (256 or 512).
     """
     if slot.is_unused:
-        return slot.algorithm != Algorithm.NONE or any(slot.data)
+        return slot.algorithm != Algorithm.NONE or bool(slot.data.strip(b"\0"))
     if slot.usage not in signers:
         return True
     used = rsa_width if slot.algorithm in _RSA_KEYS else 2 * COORDINATE_SIZE
-    return any(slot.data[used:])
+    return bool(slot.data[used:].strip(b"\0"))

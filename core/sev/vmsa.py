@@ -6,6 +6,7 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
 from types import MappingProxyType
 
 from ..errors import BadInput
@@ -202,6 +203,7 @@ def initial_vmsa(
     )
 
 
+@lru_cache(maxsize=32)
 def build_vmsa(
     cpu: CpuSignature,
     generation: VmsaGeneration,

@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How a command is declared: its parser, its help with an example, and what it runs."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Callable
+from functools import cache
+from typing import NoReturn
+
+from ..errors import UsageError
+from .output import Console, Result
+
+Run = Callable[[argparse.Namespace, Console], Result]
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose complaints are our errors, with their exit status and JSON form."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise UsageError ``bad-arguments``."""
+        raise UsageError(
+            "bad-arguments",
+            f"{self.prog} can't be called like that",
+            f"{message[:1].upper()}{message[1:]}.",
+            f"See `{self.prog} --help`.",
+        )
+
+
+class HelpText(argparse.RawDescriptionHelpFormatter):
+    """Help as it was written, as wide as the terminal.
+
+    argparse makes one of these for each option that is added, and would look up the
+    terminal's width each time, with a module that it imports for that alone.
+    """
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, width=_width())
+
+
+@cache
+def _width() -> int:
+    try:
+        columns = int(os.environ.get("COLUMNS", "")) or os.get_terminal_size().columns
+    except (ValueError, OSError):
+        columns = 0
+    return max(columns or 80, 40) - 2
+
+
+Subparsers = argparse._SubParsersAction
+
+
+def whole_number(text: str) -> int:
+    """A type of option: decimal digits alone, where int() would take 1_0 and other scripts' too."""
+    if text.isascii() and text.isdigit() and len(text) <= 9:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"{text[:20]!r} is not a whole number")
+
+
+def add_command(
+    subparsers: Subparsers[Parser], name: str, *, summary: str, example: str, run: Run
+) -> Parser:
+    """A leaf command: every one has ``--json`` and shows an example in its help."""
+    parser = subparsers.add_parser(
+        name,
+        help=summary,
+        description=summary[:1].upper() + summary[1:] + ".",
+        epilog=f"example:\n  {example}",
+        formatter_class=HelpText,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+    parser.set_defaults(run=run)
+    return parser
+
+
+def add_group(subparsers: Subparsers[Parser], name: str, summary: str) -> Subparsers[Parser]:
+    """A word that has commands below it, such as ``platform``."""
+    parser = subparsers.add_parser(
+        name,
+        help=summary,
+        description=summary[:1].upper() + summary[1:] + ".",
+        formatter_class=HelpText,
+        allow_abbrev=False,
+    )
+    return parser.add_subparsers(metavar="COMMAND", required=True)

@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The entry point ``watchword``: parses, runs one command, turns errors into exit statuses."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import importlib
+import itertools
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import FrameType
+
+from ..errors import ExitStatus, UsageError, WatchwordError
+from .command import HelpText, Parser
+from .hardening import harden_process
+from .output import Console, accept_any_text
+
+COMMANDS = {
+    "platform": "verify or export a platform's certificate chain",
+    "session": "make what a host needs to start the VM",
+    "digest": "compute the launch digest from what the guest is to load",
+    "measurement": "compute or verify a launch measurement",
+    "secret": "seal secrets for a VM that was measured",
+    "attest": "read a paused VM's measurement, verify it, inject the secret and let it run",
+    "report": "verify attestation reports of running guests",
+    "firmware": "look into firmware images",
+    "guest": "keep profiles: what is agreed to run, and where",
+    "vault": "keep secrets, and the keys of launches",
+    "doctor": "look at what this machine has of what Watchword uses, and how to get the rest",
+    "convert": "write certificates, launch material and packets as other tools expect them",
+    "simulate": "serve QMP as a QEMU on a simulated SEV platform would, until `quit` or Ctrl-C",
+    "rehearse": "play a whole launch against a simulated platform",
+}
+"""The words of the command line and their summaries; ``X_command.py`` declares the word X.
+
+The summaries are here too, so that the list of commands costs no imports.
+"""
+
+_DESCRIPTION = """\
+Checks the machine that a confidential VM is to run on, has the VM started there
+without trusting whoever runs that machine, and hands over the disk secret only
+after the VM has proved what it is (AMD SEV and SEV-ES)."""
+_EPILOG = """\
+exit status: 0 ok, 1 unexpected, 2 usage, 3 verification refused, 4 host
+unreachable or misbehaving, 5 vault or keyring, 6 bad input file, 8 done but
+something was waived, 9 waiting for somebody, 130 interrupted
+
+example:
+  watchword rehearse        a whole launch against a simulated platform"""
+
+
+def build_parser(words: Sequence[str]) -> Parser:
+    """The parser for these words; with no known command among them, one that lists all."""
+    parser = Parser(
+        prog="watchword",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=HelpText,
+        allow_abbrev=False,
+    )
+    if "--version" in words:
+        parser.add_argument("--version", action="version", version=f"watchword {_version()}")
+    else:
+        parser.add_argument("--version", action="store_true", help="show the version and exit")
+    subparsers = parser.add_subparsers(metavar="COMMAND", parser_class=Parser)
+    first = next((word for word in words if not word.startswith("-")), None)
+    if first in COMMANDS:
+        importlib.import_module(f".{first}_command", __package__).declare(subparsers)
+        return parser
+    for word, summary in COMMANDS.items():
+        subparsers.add_parser(word, help=summary)
+    return parser
+
+
+def _version() -> str:
+    # importlib.metadata costs as much as everything else a plain command imports.
+    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415
+
+    try:
+        return version("watchword")
+    except PackageNotFoundError:
+        return "(not installed)"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; the return value is the exit status."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    harden_process()
+    accept_any_text()
+    # After "--" it is the name of a file.
+    console = Console(as_json="--json" in itertools.takewhile("--".__ne__, words))
+    with _terminable():
+        status = _run(words, console)
+    console.finish()
+    if not console.output_lost:
+        return status
+    console.note("The output could not be written, or not all of it.")
+    return status or int(ExitStatus.UNEXPECTED)
+
+
+@contextlib.contextmanager
+def _terminable() -> Iterator[None]:
+    """Let SIGTERM do what Ctrl-C does, unless the caller ignores it."""
+    before = signal.getsignal(signal.SIGTERM)
+    if before is signal.SIG_IGN:
+        yield
+        return
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    """Pass SIGTERM to whoever handles SIGINT now.
+
+    While asyncio runs, that is a handler of its own, which ends the task in order: an
+    exception that is raised from just anywhere can get lost in a clean-up.
+    """
+    del number
+    handler = signal.getsignal(signal.SIGINT)
+    if not callable(handler):  # a shell's job in the background ignores Ctrl-C
+        raise KeyboardInterrupt
+    handler(signal.SIGINT, frame)
+
+
+def _run(words: list[str], console: Console) -> int:
+    try:
+        arguments = build_parser(words).parse_args(words)
+        gc.enable()  # see start.py
+        if not hasattr(arguments, "run"):
+            return _no_command(words)
+        result = arguments.run(arguments, console)
+        console.result(result)
+        return int(result.status)
+    except WatchwordError as error:
+        console.failure(error)
+        return int(error.exit_status)
+    except KeyboardInterrupt:
+        console.failure(_interrupted())
+        return int(ExitStatus.INTERRUPTED)
+    except SystemExit as end:  # how argparse ends after --help and --version
+        return int(end.code or 0)
+    except Exception as error:  # noqa: BLE001 - one of the three edges
+        console.failure(_unexpected(error))
+        return int(ExitStatus.UNEXPECTED)
+
+
+def _no_command(words: list[str]) -> int:
+    if words:
+        raise UsageError(
+            "no-command", "No command", "There is nothing to do.", "See `watchword --help`."
+        )
+    build_parser(()).print_help()
+    return int(ExitStatus.OK)
+
+
+def _interrupted() -> WatchwordError:
+    return WatchwordError(
+        "interrupted",
+        "Interrupted",
+        "The command was stopped before it was done.",
+        "Start it again when you are ready.",
+    )
+
+
+def _unexpected(error: Exception) -> WatchwordError:
+    """What a person is told of a bug: where, but neither class names nor data."""
+    import traceback  # noqa: PLC0415 - for the rare case
+
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "unknown"
+    return WatchwordError(
+        "unexpected",
+        "Something unexpected happened",
+        f"This is a fault of Watchword's, at {where}.",
+        "Report it with the command that you typed, without any secrets.",
+        {"where": where},
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``watchword secret``: verify a measurement, then seal secrets for that very VM."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from dataclasses import replace
+from pathlib import Path
+
+from ..errors import ExitStatus, UsageError, VerificationRefused
+from ..launch.sev_plan import PreparedSecrets, SecretOrder, prepare_secrets
+from ..sev.measurement import VerifiedMeasurement, verify_measurement
+from ..sev.policy import approve_policy
+from ..sev.secret_packet import SecretPacket, check_platform, seal
+from ..sev.secret_table import Route
+from ..sev.session import KEY_SIZE, LaunchSession, adopt_session
+from .command import Parser, Subparsers, add_command, add_group
+from .explain import explain
+from .key_options import (
+    add_policy_option,
+    add_requirement_options,
+    add_tik_options,
+    add_version_options,
+    load_keys,
+    load_policy,
+    load_requirements,
+    load_version,
+)
+from .measurement_options import (
+    Expectation,
+    add_expectation_options,
+    add_reported_option,
+    load_expectation,
+    load_reported,
+)
+from .new_files import NewFile, refuse_existing, write_new_files
+from .output import Console, Result, table
+from .platform_options import add_platform_files, load_platform
+from .secret_options import add_secret_options, chosen_route, load_secret_orders
+
+_PACKET_FILES = ("header.b64", "payload.b64", "header.bin", "payload.bin")
+
+
+def declare(subparsers: Subparsers[Parser]) -> None:
+    """Add ``secret seal``."""
+    group = add_group(subparsers, "secret", "seal secrets for a VM that was measured")
+    parser = add_command(
+        group,
+        "seal",
+        summary="verify a measurement, then write the packet with the secrets for that VM",
+        example="watchword secret seal --tek vm1_tek.bin --tik vm1_tik.bin --api 1.49 --build 6"
+        " --policy default --reported B64 --firmware OVMF.fd --vcpus 2 --cpu EPYC-Milan"
+        " --secret disk-passphrase=passphrase --out packet",
+        run=_seal,
+    )
+    add_tik_options(parser, with_tek=True)
+    add_version_options(parser)
+    add_policy_option(parser, waivable=True)
+    add_reported_option(parser)
+    add_requirement_options(parser)
+    add_expectation_options(parser)
+    add_secret_options(parser, required=False)
+    add_platform_files(parser)
+    parser.add_argument("--out", metavar="DIR", required=True, help="for the packet's four files")
+
+
+def _seal(arguments: argparse.Namespace, console: Console) -> Result:
+    refuse_existing(
+        [Path(arguments.out) / name for name in _PACKET_FILES],
+        "--out",
+        "Send that packet again, byte for byte; for a new launch name another folder.",
+    )
+    orders = _orders(arguments)
+    raw = load_policy(arguments)
+    policy = approve_policy(raw, arguments.waive_policy)
+    expectation = load_expectation(arguments, raw)
+    expectation.require_secret_area()  # said early: before anything is verified
+    version, reported = load_version(arguments), load_reported(arguments)
+    requirements, named = load_requirements(arguments, raw), load_platform(arguments)
+    platform = None if named is None else named.platform
+    keys = load_keys(arguments)
+    session = adopt_session(keys.tek, keys.tik, policy, platform)
+    try:
+        try:
+            verified = verify_measurement(
+                session, reported, version, [expectation.digest], requirements
+            )
+        except VerificationRefused as refusal:
+            explain(refusal, arguments, expectation, (reported, version, raw), (keys.tek, keys.tik))
+            raise
+        route = chosen_route(arguments, direct_boot=expectation.direct_boot)
+        prepared = prepare_secrets(orders, route)
+        packet = _seal_verified(verified, prepared, expectation)
+    finally:
+        session.abandon()
+    files = _write_packet(Path(arguments.out), packet)
+    warnings = [] if named is None else list(named.warnings)
+    warnings += [finding.text for finding in raw.findings()]
+    for warning in warnings:
+        console.note(f"warning: {warning}")
+    result = _result(session, expectation, route, prepared, files)
+    return replace(result, payload={**result.payload, "warnings": warnings})
+
+
+def _orders(arguments: argparse.Namespace) -> tuple[SecretOrder, ...]:
+    orders = load_secret_orders(arguments)
+    if orders:
+        return orders
+    raise UsageError(
+        "no-secret",
+        "There is no secret to seal",
+        "A packet without secrets is of no use to a guest.",
+        "Add --secret NAME=FILE.",
+    )
+
+
+def _seal_verified(
+    verified: VerifiedMeasurement, prepared: PreparedSecrets, expectation: Expectation
+) -> SecretPacket:
+    try:
+        check_platform(verified, prepared.entries)
+        area = expectation.require_secret_area()
+        return seal(verified, prepared.entries, os.urandom(KEY_SIZE), area)
+    finally:
+        for entry in prepared.entries:
+            entry.data.wipe()
+
+
+def _write_packet(folder: Path, packet: SecretPacket) -> dict[str, str]:
+    contents = (
+        packet.header_base64.encode(),
+        packet.ciphertext_base64.encode(),
+        packet.header,
+        packet.ciphertext,
+    )
+    named = zip(_PACKET_FILES, contents, strict=True)
+    write_new_files([NewFile(folder / name, data, "--out") for name, data in named])
+    return {name: str(folder / name) for name in _PACKET_FILES}
+
+
+def _result(
+    session: LaunchSession,
+    expectation: Expectation,
+    route: Route,
+    prepared: PreparedSecrets,
+    files: dict[str, str],
+) -> Result:
+    platform = session.platform
+    waiver = session.policy.waiver
+    payload: dict[str, object] = {
+        "verdict": "matches",
+        "platform": platform.name if platform is not None else "not-checked-here",
+        "policy": session.policy.policy.value,
+        "launch_digest": expectation.digest.hex(),
+        "route": route.value,
+        "secrets": list(prepared.notes),
+        "files": files,
+        "waivers": {} if waiver is None else {"policy": waiver},
+    }
+    lines = [
+        "The measurement matches; the secrets are sealed for this VM alone.",
+        f"Platform: {payload['platform']}.",
+        *table(files.items()),
+        *describe_secrets(prepared.notes),
+    ]
+    if waiver is not None:
+        lines.append(f"WAIVED policy: {waiver}")
+    return Result(payload, tuple(lines), ExitStatus.OK if waiver is None else ExitStatus.WAIVED)
+
+
+def describe_secrets(notes: tuple[dict[str, object], ...]) -> list[str]:
+    """One line for each secret: name, GUID, size, and whether a NUL was added for GRUB."""
+    return [
+        f"  {note['name']} ({note['guid']}): {note['size']} bytes,"
+        + (" a NUL added for GRUB" if note["trailing_nul_added"] else " nothing added")
+        for note in notes
+    ]

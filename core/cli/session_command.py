@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``watchword session``: make a launch blob for a verified platform."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+from ..amd.advisories import published_advisories
+from ..amd.roots import amd_roots
+from ..errors import ExitStatus, UsageError
+from ..sev.platform import Platform, judge_chain
+from ..sev.policy import ApprovedPolicy, approve_policy
+from ..sev.session import LaunchMaterial, LaunchSession, SessionRandomness, create_session
+from .command import Parser, Subparsers, add_command, add_group
+from .key_options import add_policy_option, load_policy
+from .new_files import NewFile, refuse_existing, write_new_files
+from .output import Console, Result, table
+from .platform_options import (
+    add_cek_options,
+    add_trust_options,
+    load_cek_pins,
+    load_oca_pin,
+    load_trusted_roots,
+    recognise_platform,
+)
+
+
+def declare(subparsers: Subparsers[Parser]) -> None:
+    """Add ``session create``."""
+    group = add_group(subparsers, "session", "make what a host needs to start the VM")
+    create = add_command(
+        group,
+        "create",
+        summary="verify a platform, then make a one-time key and a launch blob for it",
+        example="watchword session create chain.cert --policy default --out . --name vm1"
+        " --export-keys keys",
+        run=_create,
+    )
+    create.add_argument("files", nargs="+", metavar="FILE", help="the platform's certificates")
+    add_policy_option(create, waivable=True)
+    create.add_argument("--out", metavar="DIR", required=True, help="for what the host is given")
+    create.add_argument("--name", metavar="N", required=True, help="how the files' names begin")
+    create.add_argument(
+        "--export-keys", metavar="DIR", required=True, help="for TEK and TIK; keep them to yourself"
+    )
+    create.add_argument("--raw", action="store_true", help="write binary forms too")
+    create.add_argument(
+        "--waive-platform", metavar="REASON", help="go on without a verified chain, for this reason"
+    )
+    add_trust_options(create)
+    add_cek_options(create)
+
+
+def _create(arguments: argparse.Namespace, console: Console) -> Result:
+    _check_name(arguments.name)
+    policy = approve_policy(load_policy(arguments), arguments.waive_policy)
+    recognised = recognise_platform(arguments, console)
+    platform = judge_chain(
+        recognised.certificates,
+        amd_roots(),
+        published_advisories(),
+        trusted_roots=load_trusted_roots(arguments),
+        oca_pin=load_oca_pin(arguments),
+        cek_pins=load_cek_pins(arguments),
+        waiver=arguments.waive_platform,
+    )
+    session, material = create_session(platform, policy, SessionRandomness.draw(os.urandom))
+    try:
+        files = _write_all(arguments, session, material)
+    finally:
+        session.abandon()
+    warnings = [*recognised.warnings, *platform.report.warnings]
+    warnings += [finding.text for finding in policy.policy.findings()]
+    for warning in warnings:
+        console.note(f"warning: {warning}")
+    return _result(platform, policy, files, warnings)
+
+
+def _check_name(name: str) -> None:
+    if not name or name.startswith((".", "-")) or any(c in name for c in "/\\\0"):
+        raise UsageError(
+            "bad-name",
+            "Can't use --name",
+            f"{name!r} can't begin the name of a file.",
+            "Use letters, digits, dots and hyphens, such as vm1.",
+        )
+
+
+def _write_all(
+    arguments: argparse.Namespace, session: LaunchSession, material: LaunchMaterial
+) -> dict[str, str]:
+    """Write the files, keys first: a blob whose keys are lost is worth nothing.
+
+    Keys of an earlier launch are never overwritten: its VM may still wait for its secret.
+    """
+    out, keys, name = Path(arguments.out), Path(arguments.export_keys), arguments.name
+    with session.tek.reveal() as tek, session.tik.reveal() as tik:
+        files = {
+            "tek": NewFile(keys / f"{name}_tek.bin", tek, "--export-keys"),
+            "tik": NewFile(keys / f"{name}_tik.bin", tik, "--export-keys"),
+            "godh": NewFile(out / f"{name}_godh.b64", material.godh_base64.encode(), "--out"),
+            "session": NewFile(
+                out / f"{name}_session.b64", material.session_base64.encode(), "--out"
+            ),
+        }
+        if arguments.raw:
+            godh, blob = material.godh.build(), material.blob.build()
+            files["godh_raw"] = NewFile(out / f"{name}_godh.cert", godh, "--out")
+            files["session_raw"] = NewFile(out / f"{name}_session.bin", blob, "--out")
+        paths = {kind: file.path for kind, file in files.items()}
+        refuse_existing(paths.values(), "--name", "Choose another --name, or remove the old files.")
+        write_new_files(tuple(files.values()))
+    return {kind: str(path) for kind, path in paths.items()}
+
+
+def _result(
+    platform: Platform, policy: ApprovedPolicy, files: dict[str, str], warnings: list[str]
+) -> Result:
+    waivers = {"platform": platform.waiver, "policy": policy.waiver}
+    used = {what: reason for what, reason in waivers.items() if reason is not None}
+    payload: dict[str, object] = {
+        "platform": platform.name,
+        "root": platform.report.root.value,
+        "generation": platform.report.generation,
+        "pdh_sha256": platform.report.pdh_sha256,
+        "policy": policy.policy.value,
+        "policy_names": policy.policy.names(),
+        "files": files,
+        "waivers": used,
+        "warnings": warnings,
+    }
+    lines = [
+        f"Platform: {platform.name}; policy {policy.policy}.",
+        "For the host:",
+        *table((kind, files[kind]) for kind in files if kind not in ("tek", "tik")),
+        "To keep to yourself; whoever has them and the packet can take the secret:",
+        *table((kind, files[kind]) for kind in ("tek", "tik")),
+    ]
+    lines += [f"WAIVED {what}: {reason}" for what, reason in used.items()]
+    return Result(payload, tuple(lines), ExitStatus.WAIVED if used else ExitStatus.OK)

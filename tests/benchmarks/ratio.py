@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Measures one thing against a floor in the same run, in turns, so that a busy machine hits both."""
+"""Measures one thing against a floor in turns, so that a busy machine slows both."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ LAYERS = (
     ("amd", "hosts", "vault", "guest", "handover"),
     ("ledger", "evidence"),
     ("launch",),
-    ("image", "rehearsal", "batch"),
+    ("image", "rehearsal", "batch", "doctor"),
     ("cli",),
     ("__main__",),
 )

@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The host URL of a guest profile, read as strictly as it will be when somebody connects."""
+
+from __future__ import annotations
+
+from ..errors import BadInput, UsageError
+from ..guest.lint import Finding, Severity
+from ..guest.profile import GuestProfile
+from ..hosts.urls import parse_host_url
+
+_LATER = "host-scheme-not-yet"
+
+
+def readable_host(text: str) -> str:
+    """The URL as a profile keeps it; UsageError ``bad-host-url`` for what can be none."""
+    try:
+        return parse_host_url(text).url
+    except UsageError as error:
+        if error.code == _LATER:
+            return text
+        raise
+
+
+def host_findings(profile: GuestProfile) -> tuple[Finding, ...]:
+    """What is to be said of the profile's host."""
+    if profile.host is None:
+        return ()
+    try:
+        address = parse_host_url(profile.host)
+    except UsageError as error:
+        if error.code == _LATER:
+            return (Finding(error.code, Severity.WARNING, error.message),)
+        unusable = BadInput(error.code, "the profile's host URL", error.message, error.remedy)
+        return (Finding(error.code, Severity.PROBLEM, error.message, unusable),)
+    if address.plaintext_remote:
+        text = "The connection to the host is not encrypted; anyone in between can break it."
+        return (Finding("host-not-encrypted", Severity.WARNING, text),)
+    return ()

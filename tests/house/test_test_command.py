@@ -3,9 +3,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-PACKAGES = "git libvirt-clients-qemu python3-cryptography python3-lxml"
+LIST = Path(__file__).resolve().parents[2] / ".ci" / "debian-packages.txt"
+LINES = (line.partition("#")[0].strip() for line in LIST.read_text(encoding="utf-8").splitlines())
+PACKAGES = " ".join(filter(None, LINES))
 APT = "apt-get -qq -o DPkg::Lock::Timeout=300"
 APT_INSTALL = [f"{APT} update", f"{APT} install -y --no-install-recommends {PACKAGES}"]
 

@@ -63,7 +63,10 @@ def read_line(descriptor: int | None, path: str | None, field: str) -> Secret | 
 
 
 def ask(prompt: str) -> Secret | None:
-    """What a person types at a terminal, which does not show it; None without a terminal."""
+    """What a person types at a terminal, which does not show it; None without a terminal.
+
+    Python keeps the typed text until it is collected: nothing can wipe that copy.
+    """
     if not _has_terminal():
         return None
     from getpass import GetPassWarning, getpass  # noqa: PLC0415

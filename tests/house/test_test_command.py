@@ -10,6 +10,10 @@ import pytest
 LIST = Path(__file__).resolve().parents[2] / ".ci" / "debian-packages.txt"
 LINES = (line.partition("#")[0].strip() for line in LIST.read_text(encoding="utf-8").splitlines())
 PACKAGES = " ".join(filter(None, LINES))
+RUNS = [
+    "pytest [-n] [auto] [--dist] [loadfile] [--ignore] [tests/benchmarks]",
+    "pytest [tests/benchmarks]",
+]
 APT = "apt-get -qq -o DPkg::Lock::Timeout=300"
 APT_INSTALL = [f"{APT} update", f"{APT} install -y --no-install-recommends {PACKAGES}"]
 
@@ -20,10 +24,10 @@ def test_the_first_run_installs_the_locked_packages_and_the_second_only_tests(tr
         "venv",
         "-m pip --retries 1 install --require-hashes -r requirements/ci.txt",
         "-m pip --retries 1 install --no-deps --no-build-isolation -e .",
-        "pytest []",
+        *RUNS,
     ]
     assert tree.run("test").returncode == 0
-    assert tree.calls() == ["pytest []"]
+    assert tree.calls() == RUNS
 
 
 def test_an_environment_made_by_try_is_completed(tree) -> None:
@@ -38,6 +42,11 @@ def test_an_environment_made_by_try_is_completed(tree) -> None:
 def test_fast_leaves_out_slow_tests_and_other_arguments_go_to_pytest(tree) -> None:
     tree.run("test", "--fast", "tests/core", "-k", "chain or policy")
     assert tree.calls()[-1] == "pytest [-m] [not slow] [tests/core] [-k] [chain or policy]"
+
+
+def test_fast_alone_leaves_out_slow_tests_of_all(tree) -> None:
+    tree.run("test", "--fast")
+    assert tree.calls()[-2:] == [f"{run} [-m] [not slow]" for run in RUNS]
 
 
 def test_the_exit_status_is_pytests(tree) -> None:
@@ -64,7 +73,7 @@ def test_who_installs_debian_packages(
     tree.calls()
     tree.becomes(user)
     assert tree.run("test", *arguments).returncode == 0
-    assert tree.calls() == [*installs, "pytest []"]
+    assert tree.calls() == [*installs, *RUNS]
 
 
 def test_nothing_is_installed_where_nothing_is_missing(tree) -> None:
@@ -80,7 +89,7 @@ def test_tests_run_even_if_debian_packages_can_not_be_installed(tree) -> None:
     result = tree.run("test")
     assert result.returncode == 0
     assert "can't be installed now" in result.stdout
-    assert tree.calls()[-1] == "pytest []"
+    assert tree.calls()[-2:] == RUNS
 
 
 def test_without_sudo_the_line_for_root_is_given(tree) -> None:

@@ -17,29 +17,6 @@ from uuid import UUID
 from watchword.core.simulator import SimulatedHost
 
 ROLES = ("ark", "ask", "cek", "oca", "pek", "pdh")
-COMMANDS = (
-    ("platform", "verify"),
-    ("platform", "export"),
-    ("session", "create"),
-    ("digest",),
-    ("measurement", "compute"),
-    ("measurement", "verify"),
-    ("secret", "seal"),
-    ("attest",),
-    ("report", "verify"),
-    ("firmware", "inspect"),
-    ("guest", "add"),
-    ("guest", "list"),
-    ("guest", "show"),
-    ("guest", "edit"),
-    ("guest", "check"),
-    ("guest", "remove"),
-    ("guest", "export"),
-    ("guest", "import"),
-    ("simulate",),
-    ("rehearse",),
-)
-"""Every command, as it is typed."""
 TABLE_GUID = UUID("1e74f542-71dd-4d66-963e-ef4287ff173b")
 DISK = UUID("736869e5-84f0-4973-92ec-06879ce3da0b")
 

@@ -146,6 +146,7 @@ def test_a_platform_that_is_named_is_verified_and_its_report_confirms(
     with waiting_vm(files) as host:
         shown = attest(host.url, files, *words)
         assert (shown.status, shown.code) == (3, "platform-not-proven")
+        assert host.host.view.data == b""
         marked = f"--test-secret=disk-passphrase={passphrase}"
         shown = attest(host.url, files, marked, *words, secret=False)
         assert (shown.status, shown.json["platform"]) == (0, "foreign-root")

@@ -14,7 +14,37 @@ from watchword.core.cli import main as command_line
 from watchword.core.cli.command import Parser
 from watchword.core.errors import ExitStatus, VaultError
 
-from .support import COMMANDS, finish, start
+from .support import finish, start
+
+
+def leaves(parser, words=()):
+    """The commands below a parser, as they are typed."""
+    groups = [action.choices for action in parser._actions if isinstance(action.choices, dict)]
+    if not groups:
+        return [words]
+    return [leaf for word, below in groups[0].items() for leaf in leaves(below, (*words, word))]
+
+
+COMMANDS = [
+    leaf for word in command_line.COMMANDS for leaf in leaves(command_line.build_parser([word]))
+]
+
+
+def test_the_commands_of_the_interface_are_there():
+    assert {
+        ("platform", "verify"),
+        ("platform", "export"),
+        ("session", "create"),
+        ("digest",),
+        ("measurement", "compute"),
+        ("measurement", "verify"),
+        ("secret", "seal"),
+        ("attest",),
+        ("report", "verify"),
+        ("firmware", "inspect"),
+        ("simulate",),
+        ("rehearse",),
+    } <= set(COMMANDS)
 
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
@@ -148,28 +178,28 @@ def test_the_exit_statuses_are_those_of_the_interface():
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-def test_signals_interrupt_and_their_handlers_are_put_back(monkeypatch, command):
-    before = [signal.getsignal(number) for number in SIGNALS]
-    for number in SIGNALS:
-        monkeypatch.setattr(
-            command_line, "_run", lambda words, console, number=number: signal.raise_signal(number)
-        )
+@pytest.mark.parametrize("number", SIGNALS)
+def test_signals_interrupt_and_their_handlers_are_put_back(monkeypatch, command, number):
+    monkeypatch.setattr(command_line, "_run", lambda *_: signal.raise_signal(number))
+    before = signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    try:
         with pytest.raises(KeyboardInterrupt):
             command()
-        assert [signal.getsignal(other) for other in SIGNALS] == before
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def test_signals_that_the_caller_ignores_stay_ignored(monkeypatch, command):
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         monkeypatch.setattr(
-            command_line, "_run", lambda words, console: signal.raise_signal(signal.SIGINT) or 0
+            command_line, "_run", lambda *_: signal.raise_signal(signal.SIGINT) or 0
         )
         assert command().status == 0
         # In the background of a shell SIGINT is ignored; SIGTERM still ends the command.
-        monkeypatch.setattr(
-            command_line, "_run", lambda words, console: signal.raise_signal(signal.SIGTERM)
-        )
+        monkeypatch.setattr(command_line, "_run", lambda *_: signal.raise_signal(signal.SIGTERM))
         with pytest.raises(KeyboardInterrupt):
             command()
     finally:

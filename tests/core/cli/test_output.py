@@ -132,6 +132,12 @@ def test_characters_that_the_encoding_lacks_are_written_out(monkeypatch):
     assert stream.buffer.getvalue() == rb"\u201cquoted\u201d \u2026" + b"\n"
 
 
+def test_help_can_be_shown_whatever_the_encoding():
+    shown = finish(start("attest", "--help", env={"PYTHONIOENCODING": "ascii"}))
+    assert (shown.status, shown.err) == (0, "")
+    assert r"qmp+unix:///\u2026" in shown.out
+
+
 @pytest.mark.parametrize("words", [["--help"], ["digest", "--json"]])
 def test_a_reader_that_leaves_at_once_sees_no_traceback(words):
     reading, writing = os.pipe()

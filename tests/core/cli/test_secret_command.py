@@ -335,6 +335,12 @@ def test_a_real_platform_may_have_real_secrets(seal, tools, naples):
     assert any("extracted" in warning for warning in shown.json["warnings"])
 
 
+def test_the_owner_ca_that_is_pinned_counts_here_too(refused, tools, naples, fake):
+    word = f"--secret=disk-passphrase={tools / 'passphrase'}"
+    chain = ("--platform", *naples.values(), "--oca", fake["oca"])
+    assert refused(word, *chain) == "chain-refused"
+
+
 def test_trust_without_a_platform_is_no_trust_at_all(refused, tools, fake):
     word = f"--secret=disk-passphrase={tools / 'passphrase'}"
     for words in (("--oca", fake["oca"]), ("--trust-root", fake["ark"])):

@@ -32,9 +32,22 @@ class LaunchPrinter:
             if status.state in _WORDS and status.step.id not in self._shown:
                 self._shown.add(status.step.id)
                 head = f"{number}/{total}  {status.step.title}"
-                self._console.progress(f"{head:36} {_WORDS[status.state]}")
+                self._console.progress(f"{head:36} {_outcome(launch, status)}")
                 for line in _details(launch, status):
                     self._console.progress(f"       {line}")
+
+
+def _outcome(launch: Launch, status: StepStatus) -> str:
+    fact = launch.facts.get(status.step.id)
+    if fact is not None and fact.record.get("platform") == "not-checked-here":
+        return "NOT CHECKED HERE"
+    mark = launch.marks.get(status.step.id)
+    if (
+        mark is not None
+        and mark.reason.get("exit_status", ExitStatus.REFUSED) != ExitStatus.REFUSED
+    ):
+        return "FAILED"
+    return _WORDS[status.state]
 
 
 def _details(launch: Launch, status: StepStatus) -> list[str]:
@@ -60,7 +73,7 @@ def _guest(record: Mapping[str, object]) -> list[str]:
 
 def _platform(record: Mapping[str, object]) -> list[str]:
     if record["platform"] == "not-checked-here":
-        return ["not checked here: these keys were made for a platform chosen earlier"]
+        return ["whoever made the keys chose the platform; --platform FILE… verifies it here too"]
     links = record["links"]
     chain = " <- ".join(dict.fromkeys(link["certificate"].upper() for link in reversed(links)))  # type: ignore[call-overload]
     root = "AMD's root" if record["root"] == "amd" else "a root that is NOT AMD's"
@@ -89,12 +102,16 @@ def _secret(record: Mapping[str, object]) -> list[str]:
     notes = record["secrets"]
     if not isinstance(notes, list) or not notes:
         return ["there was none to hand over"]
-    lines = [
-        f"{note['name']}: {note['size']} bytes,"
-        + (" a NUL added for GRUB" if note["trailing_nul_added"] else " nothing added")
-        for note in notes
-    ]
-    return [*lines, "sealed for this VM alone, and injected"]
+    return [*map(describe_secret, notes), "sealed for this VM alone, and injected"]
+
+
+def describe_secret(note: Mapping[str, object]) -> str:
+    """A secret by name, GUID and size; whether a NUL was added; a newline that is rarely meant."""
+    added = "a NUL added for GRUB" if note["trailing_nul_added"] else "nothing added"
+    words = f"{note['name']} ({note['guid']}): {note['size']} bytes, {added}"
+    if note["ends_with_newline"]:
+        words += "; WARNING: it ends with a newline (`printf %s` writes none)"
+    return words
 
 
 def _run(record: Mapping[str, object]) -> list[str]:

@@ -14,7 +14,7 @@ from ..sev.measurement import (
 )
 from ..sev.policy import OLDEST_SAFE_API
 from .command import Parser, Subparsers, add_command, add_group
-from .hex_text import parse_hex
+from .hex_text import parse_nonce
 from .key_options import (
     add_policy_option,
     add_requirement_options,
@@ -66,7 +66,7 @@ def declare(subparsers: Subparsers[Parser]) -> None:
 
 def _compute(arguments: argparse.Namespace, console: Console) -> Result:
     version, policy = load_version(arguments), load_policy(arguments)
-    nonce = parse_hex(arguments.nonce, "--nonce", 16)
+    nonce = parse_nonce(arguments.nonce, "--nonce")
     digest = load_expectation(arguments, policy).digest
     tik = load_tik(arguments)
     if version.api < OLDEST_SAFE_API:

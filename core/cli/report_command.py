@@ -11,7 +11,7 @@ from ..sev.attestation_report import AttestationReport, verify_report
 from ..sev.certificates import SevCertificate
 from ..sev.policy import parse_policy
 from .command import Parser, Subparsers, add_command, add_group
-from .hex_text import parse_hex
+from .hex_text import parse_hex, parse_nonce
 from .output import Console, Result, grouped
 from .platform_options import add_platform_files, load_platform
 
@@ -34,7 +34,7 @@ def declare(subparsers: Subparsers[Parser]) -> None:
 
 
 def _verify(arguments: argparse.Namespace, console: Console) -> Result:
-    nonce = parse_hex(arguments.nonce, "--nonce", 16)
+    nonce = parse_nonce(arguments.nonce, "--nonce")
     digest, policy = arguments.launch_digest, arguments.policy
     expected = None if digest is None else parse_hex(digest, "--launch-digest", 32)
     value = None if policy is None else parse_policy(policy).value

@@ -27,6 +27,7 @@ from .key_options import (
     load_requirements,
     load_version,
 )
+from .launch_output import describe_secret
 from .measurement_options import (
     Expectation,
     add_expectation_options,
@@ -162,17 +163,8 @@ def _result(
         "The measurement matches; the secrets are sealed for this VM alone.",
         f"Platform: {payload['platform']}.",
         *table(files.items()),
-        *describe_secrets(prepared.notes),
+        *(f"  {describe_secret(note)}" for note in prepared.notes),
     ]
     if waiver is not None:
         lines.append(f"WAIVED policy: {waiver}")
     return Result(payload, tuple(lines), ExitStatus.OK if waiver is None else ExitStatus.WAIVED)
-
-
-def describe_secrets(notes: tuple[dict[str, object], ...]) -> list[str]:
-    """One line for each secret: name, GUID, size, and whether a NUL was added for GRUB."""
-    return [
-        f"  {note['name']} ({note['guid']}): {note['size']} bytes,"
-        + (" a NUL added for GRUB" if note["trailing_nul_added"] else " nothing added")
-        for note in notes
-    ]

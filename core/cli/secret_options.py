@@ -81,7 +81,21 @@ def _loader(source: str) -> Callable[[], Secret]:
     if (descriptor := _DESCRIPTOR.fullmatch(source)) is not None:
         number = int(descriptor[1])
         return lambda: _read_descriptor(number, f"--secret ({source})")
-    return lambda: read_secret(source, "--secret", limit=KVM_LIMIT)
+    return lambda: _read_file(source)
+
+
+def _read_file(source: str) -> Secret:
+    """The secret in a file; the name is not repeated, for it may be the secret itself."""
+    try:
+        return read_secret(source, "--secret", limit=KVM_LIMIT)
+    except BadInput as error:
+        what = error.message.replace(source, "What follows NAME=")
+        raise BadInput(
+            error.code,
+            "--secret",
+            what,
+            "It takes NAME=FILE, the file that holds the secret; `-` reads stdin.",
+        ) from None
 
 
 def _read_stdin() -> Secret:

@@ -10,7 +10,7 @@ from pathlib import Path
 from ..amd.advisories import published_advisories
 from ..amd.roots import amd_roots
 from ..errors import ExitStatus, UsageError
-from ..sev.platform import Platform, judge_chain
+from ..sev.platform import Platform, chain_refused, judge_chain
 from ..sev.policy import ApprovedPolicy, approve_policy
 from ..sev.session import LaunchMaterial, LaunchSession, SessionRandomness, create_session
 from .command import Parser, Subparsers, add_command, add_group
@@ -72,7 +72,13 @@ def _create(arguments: argparse.Namespace, console: Console) -> Result:
     finally:
         session.abandon()
     warnings = [*recognised.warnings, *platform.report.warnings]
+    if platform.waiver is not None:
+        warnings.insert(
+            0, f"The platform is not verified. {chain_refused(platform.report).message}"
+        )
     warnings += [finding.text for finding in policy.policy.findings()]
+    if Path(arguments.out).resolve() == Path(arguments.export_keys).resolve():
+        warnings.append("TEK and TIK lie among the host's files: don't hand them out with those.")
     for warning in warnings:
         console.note(f"warning: {warning}")
     return _result(platform, policy, files, warnings)

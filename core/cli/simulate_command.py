@@ -7,7 +7,7 @@ import argparse
 import asyncio
 from pathlib import Path
 
-from ..files import read_file
+from ..files import make_folder, read_file, write_file
 from ..sev.cpu_models import parse_cpu
 from ..sev.digest import VcpuSetup
 from ..sev.policy import parse_policy
@@ -52,7 +52,8 @@ def declare(subparsers: Subparsers[Parser]) -> None:
     parser.add_argument(
         "--state",
         metavar="DIR",
-        help="keep the platform's keys there; its certificates lie beside them (ark.cert, …)",
+        help="keep the platform's keys there; its certificates (full_chain.cert,"
+        " ark.cert, …) and the default firmware lie beside them",
     )
     parser.add_argument("--attack", metavar="NAME", help="lie in this way")
 
@@ -60,6 +61,7 @@ def declare(subparsers: Subparsers[Parser]) -> None:
 def _simulate(arguments: argparse.Namespace, console: Console) -> Result:
     attack = attack_named(arguments.attack) if arguments.attack else None
     order = _order(arguments)
+    _keep_firmware(arguments, order.firmware)
     keys = open_platform(Path(arguments.state)) if arguments.state else PlatformKeys.generate()
     asyncio.run(_serve(arguments, console, SimulatedHost(keys, attack), order))
     return Result({"ended": "quit"}, ("The simulated VM has quit.",))
@@ -79,6 +81,13 @@ def _order(arguments: argparse.Namespace) -> StartOrder:
         cpu_signature=cpu.cpu.value,
         save_area_kind=SaveAreaKind(cpu.generation.value),
     )
+
+
+def _keep_firmware(arguments: argparse.Namespace, firmware: bytes) -> None:
+    """Where the simulated default is used, write it down: the owner measures that very file."""
+    if arguments.state is not None and arguments.firmware is None:
+        make_folder(arguments.state, "--state")
+        write_file(Path(arguments.state) / "firmware.fd", firmware, 0o644, field="--state")
 
 
 def _optional(path: str | None, field: str) -> bytes | None:

@@ -49,4 +49,4 @@ def socket_address(text: str) -> Path | tuple[str, int]:
     host, colon, port = text.rpartition(":")
     if colon and port.isascii() and port.isdigit() and len(port) <= 5 and "/" not in text:
         return host.strip("[]"), int(port)
-    return Path(text)
+    return Path(text).absolute()

@@ -83,6 +83,6 @@ def _refused(profile: GuestProfile, code: str, text: str) -> VerificationRefused
         "firmware-no-go",
         f"The firmware of guest profile {profile.name} can't be trusted with a secret",
         text,
-        "Use newer firmware, or waive it at each launch with a typed reason.",
+        "Use newer firmware, or accept it knowingly: nothing else stands against this.",
         {"finding": code},
     )

@@ -128,7 +128,7 @@ class Launch:
         return self._mark(step_id, StepState.WAITING, reason)
 
     def fail(self, step_id: str, error: Mapping[str, object]) -> Launch:
-        """With a step that failed; ``error`` as errors appear in JSON."""
+        """With a step that failed; ``error`` as errors appear in JSON, with ``exit_status``."""
         return self._mark(step_id, StepState.FAILED, error)
 
     def unmark(self, step_id: str) -> Launch:

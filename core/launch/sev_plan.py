@@ -22,6 +22,7 @@ from ..sev.secret_table import (
     Route,
     SecretEntry,
     TestSecretEntry,
+    ends_with_newline,
     needs_trailing_nul,
     with_trailing_nul,
 )
@@ -56,6 +57,7 @@ def prepare_secrets(orders: Sequence[SecretOrder], route: Route) -> PreparedSecr
     notes: list[dict[str, object]] = []
     for order in orders:
         data = order.load()
+        newline = ends_with_newline(data)
         nul = needs_trailing_nul(order.guid, data, route)
         if nul:
             data = with_trailing_nul(data)
@@ -67,6 +69,7 @@ def prepare_secrets(orders: Sequence[SecretOrder], route: Route) -> PreparedSecr
                 "guid": str(order.guid),
                 "size": len(data),
                 "trailing_nul_added": nul,
+                "ends_with_newline": newline,
                 "test": order.test,
             }
         )

@@ -148,7 +148,8 @@ class SevLaunch:
             self._change(self.launch.wait(step.id, pending.as_json()))
             raise
         except WatchwordError as error:
-            self._change(self.launch.fail(step.id, error.as_json()))
+            reason = {**error.as_json(), "exit_status": int(error.exit_status)}
+            self._change(self.launch.fail(step.id, reason))
             raise
         except BaseException:
             self._change(self.launch.unmark(step.id))

@@ -264,6 +264,8 @@ class _Examination:
     def _why_missing(self, role: Role) -> str:
         if role is Role.CEK:
             return "the CEK is missing: it stands in the host's certificate chain"
+        if role is Role.ARK and Role.ASK not in self.amd:
+            return "not known, because the ASK is missing: none of AMD's fits, and none was given"
         if role in (Role.ASK, Role.ARK):
             return f"no {role.name} of AMD's fits this chain, and none was given"
         return f"the {role.name} is missing"

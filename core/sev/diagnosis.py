@@ -101,9 +101,9 @@ class Diagnosis:
         if not self.complete:
             yield "The search reached its bounds: there was more to try."
         yield (
-            "What is left: other files than you approved, a measurement of another launch (an"
-            " older VM, another launch blob), or a host that lies. Ask for sha256sum of the"
-            " files on the host and for the VM's full command line."
+            "What is left: the keys of another launch (is it this VM's TIK?), another launch blob,"
+            " other files than you approved, an older measurement, or a host that lies. Ask for"
+            " sha256sum of the files on the host and for the VM's full command line."
         )
 
 

@@ -55,6 +55,15 @@ class ReportedMeasurement:
     @classmethod
     def from_base64(cls, text: str, field: str = "launch measurement") -> ReportedMeasurement:
         """Read the 64 characters that QEMU and libvirt print; BadInput if they are not that."""
+        digits = "".join(text.split())
+        if len(digits) == 64 and set(digits) <= set("0123456789abcdef"):
+            # 64 hex digits are base64 too, of something that was never measured.
+            raise BadInput(
+                "measurement-in-hex",
+                field,
+                "These are 64 hex digits: the MAC alone, without its nonce.",
+                "Give `data` of query-sev-launch-measure as it is, in base64.",
+            )
         return cls.parse(decode_base64(text, field, cls._LAYOUT.size), field)
 
     def build(self) -> bytes:

@@ -119,8 +119,8 @@ def _describe(link: Link) -> str:
 def _remedy(link: Link | None) -> str:
     if link is not None and "no signature by AMD's ASK" in link.reason:
         return (
-            "Add AMD's signed copy of the CEK to the files: `sevctl export` on the host writes a"
-            " chain that holds it, and AMD's key service has it by chip id."
+            "Have AMD's signed copy fetched (--fetch-cek), or give it: --cek FILE, or the chain"
+            " that `sevctl export` on the host writes; AMD's key service has it by chip id."
         )
     if link is not None and link.verdict.value == "missing":
         return "Add the missing certificate; `sevctl export --full` on the host writes all of them."

@@ -89,6 +89,14 @@ def needs_trailing_nul(guid: UUID, data: Secret, route: Route) -> bool:
         return view[-1] != 0
 
 
+def ends_with_newline(data: Secret) -> bool:
+    """Whether the last byte is a newline, as editors and `echo` leave it: rarely meant."""
+    if len(data) == 0:
+        return False
+    with data.reveal() as view:
+        return view[-1] == 0x0A
+
+
 def with_trailing_nul(data: Secret) -> Secret:
     """The secret with a NUL after it; the given one is wiped."""
     longer = bytearray(len(data) + 1)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import signal
 import subprocess
 import sys
@@ -52,13 +53,13 @@ def test_every_command_has_help_with_an_example_and_takes_json(command, words):
     shown = command(*words, "--help")
     assert (shown.status, shown.err) == (0, "")
     assert "--json" in shown.out
-    assert f"example:\n  watchword {' '.join(words)} " in shown.out
+    assert f"example:\n  watchword {' '.join(words)}" in shown.out
 
 
 def test_the_example_of_each_command_can_be_parsed(command):
     for words in COMMANDS:
         example = command(*words, "--help").out.rpartition("example:\n  watchword ")[2]
-        typed = example.split()
+        typed = shlex.split(example.partition(" | ")[0])
         assert command_line.build_parser(typed).parse_args(typed).run
 
 

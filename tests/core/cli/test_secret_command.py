@@ -99,6 +99,7 @@ def test_the_json_tells_what_was_sealed_and_for_whom(seal, tools, out):
                 "guid": str(DISK),
                 "size": 17,
                 "trailing_nul_added": True,
+                "ends_with_newline": False,
                 "test": False,
             }
         ],

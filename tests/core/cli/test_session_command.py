@@ -200,6 +200,8 @@ def test_a_platform_that_does_not_verify_is_refused_and_can_be_waived(create, tm
     assert (waived.status, waived.json["ok"]) == (8, True)
     assert waived.json["platform"] == "waived"
     assert waived.json["waivers"] == {"platform": "a test bench"}
+    assert waived.json["warnings"][0].startswith("The platform is not verified. ARK under itself:")
+    assert "The platform is not verified." in waived.err
 
 
 def test_both_waivers_are_told(command, create):

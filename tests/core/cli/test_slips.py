@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Slips that people make, and what they are told."""
+
+from __future__ import annotations
+
+import base64
+
+import pytest
+
+from watchword.core.cli.hex_text import parse_hex, parse_nonce
+from watchword.core.cli.launch_output import describe_secret
+from watchword.core.cli.output import grouped
+from watchword.core.cli.simulated_guest import socket_address
+from watchword.core.errors import BadInput
+from watchword.core.launch.sev_plan import SecretOrder, prepare_secrets
+from watchword.core.secret import Secret
+from watchword.core.sev.measurement import ReportedMeasurement
+from watchword.core.sev.secret_table import DISK_PASSPHRASE, Route
+
+
+def test_a_digest_is_read_back_in_the_groups_that_it_was_printed_in():
+    digest = bytes(range(32))
+    assert parse_hex(grouped(digest.hex()), "--launch-digest", 32) == digest
+
+
+def test_a_nonce_is_read_in_hex_and_in_the_base64_that_qmp_takes():
+    nonce = bytes(range(16))
+    assert parse_nonce(nonce.hex(), "--nonce") == nonce
+    assert parse_nonce(base64.b64encode(nonce).decode(), "--nonce") == nonce
+
+
+def test_a_measurement_in_hex_is_told_from_the_blob_that_hosts_report():
+    with pytest.raises(BadInput) as refusal:
+        ReportedMeasurement.from_base64("00c72733" * 8)
+    assert refusal.value.code == "measurement-in-hex"
+
+
+@pytest.mark.parametrize(("data", "warned"), [(b"hunter2\n", True), (b"hunter2", False)])
+def test_a_newline_after_a_passphrase_is_pointed_out(data, warned):
+    order = SecretOrder("disk-passphrase", DISK_PASSPHRASE, lambda: Secret(data))
+    (note,) = prepare_secrets([order], Route.GRUB).notes
+    assert note["ends_with_newline"] is warned
+    assert ("newline" in describe_secret(note)) is warned
+
+
+def test_a_passphrase_in_the_place_of_its_file_is_not_repeated(command, tmp_path):
+    from watchword.core.cli.secret_options import _read_file
+
+    with pytest.raises(BadInput) as refusal:
+        _read_file("hunter2-is-my-passphrase")
+    assert "hunter2" not in str(refusal.value.as_json())
+    assert "NAME=FILE" in refusal.value.remedy
+
+
+def test_a_simulator_says_where_it_listens_as_an_absolute_path(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert socket_address("vm1.sock") == tmp_path / "vm1.sock"

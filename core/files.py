@@ -166,6 +166,7 @@ def _write_and_rename(target: Path, data: bytes | bytearray | memoryview, mode: 
     # Always created for the owner alone: nobody may open it before it has its mode.
     descriptor = os.open(temporary, _CREATE_FLAGS, 0o600)
     leftover: Path | None = temporary
+    replaces = target.exists()
     try:
         try:
             if mode != 0o600:
@@ -175,7 +176,8 @@ def _write_and_rename(target: Path, data: bytes | bytearray | memoryview, mode: 
         finally:
             os.close(descriptor)
         temporary.replace(target)
-        leftover = target
+        # A file that replaced another is not removed any more: both would be lost.
+        leftover = None if replaces else target
         _sync_folder(target.parent)
         leftover = None
     finally:

@@ -147,3 +147,16 @@ def test_impossible_targets_are_refused(tmp_path, monkeypatch, name):
     monkeypatch.chdir(tmp_path)
     write_refusal(name)
     assert listing(tmp_path) == []
+
+
+def test_a_file_that_replaced_another_is_not_lost_when_the_folder_cannot_be_synced(
+    tmp_path, monkeypatch
+):
+    (tmp_path / "f").write_bytes(b"old")
+
+    def broken(*_):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(files, "_sync_folder", broken)
+    write_refusal(tmp_path / "f")
+    assert listing(tmp_path) == ["f"]

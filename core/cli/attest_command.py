@@ -21,6 +21,7 @@ from ..sev.digest import DigestComponent, LaunchDigest
 from ..sev.policy import approve_policy
 from .command import Parser, Subparsers, add_command
 from .explain import approved_contents, read_other_firmware
+from .firmware_warnings import warn_of_firmware
 from .key_options import (
     add_policy_option,
     add_requirement_options,
@@ -34,13 +35,18 @@ from .measurement_options import Expectation, add_expectation_options, load_expe
 from .output import Console, Result
 from .platform_options import (
     add_platform_files,
+    completed_files,
     load_cek_pins,
     load_oca_pin,
     load_trusted_roots,
-    read_certificate_files,
     refuse_trust_without_platform,
 )
 from .secret_options import add_secret_options, chosen_route, load_secret_orders
+
+_MAY_HAVE_ARRIVED = (
+    "The packet was sealed, and may have reached the VM. Do not seal another with these keys:"
+    " have the VM started anew, with a new launch blob."
+)
 
 
 def declare(subparsers: Subparsers[Parser]) -> None:
@@ -68,7 +74,7 @@ def declare(subparsers: Subparsers[Parser]) -> None:
 
 def _attest(arguments: argparse.Namespace, console: Console) -> Result:
     address = parse_host_url(arguments.host)
-    plan = _plan(arguments)
+    plan = _plan(arguments, console)
     if not plan.secrets and not arguments.no_inject:
         raise UsageError(
             "no-secret",
@@ -81,11 +87,13 @@ def _attest(arguments: argparse.Namespace, console: Console) -> Result:
     return asyncio.run(_drive(arguments, console, plan, address))
 
 
-def _plan(arguments: argparse.Namespace) -> SevPlan:
+def _plan(arguments: argparse.Namespace, console: Console) -> SevPlan:
     refuse_trust_without_platform(arguments)
     policy = approve_policy(load_policy(arguments), arguments.waive_policy)
     expectation = load_expectation(arguments, policy.policy)
     secrets = () if arguments.no_inject else load_secret_orders(arguments)
+    if secrets:
+        warn_of_firmware(arguments, expectation, console)
     return SevPlan(
         digests=(_digest_of(expectation),),
         secret_area=expectation.require_secret_area() if secrets else None,
@@ -94,7 +102,7 @@ def _plan(arguments: argparse.Namespace) -> SevPlan:
         secrets=secrets,
         route=chosen_route(arguments, direct_boot=expectation.direct_boot),
         ask_host=False,
-        certificate_files=read_certificate_files(arguments.platform, "--platform"),
+        certificate_files=completed_files(arguments, console),
         trusted_roots=load_trusted_roots(arguments),
         oca_pin=load_oca_pin(arguments),
         cek_pins=load_cek_pins(arguments),
@@ -129,9 +137,21 @@ async def _drive(
         await driver.run(until="measurement" if arguments.no_inject else None)
     except WatchwordError as problem:
         error = problem
+    except asyncio.CancelledError:
+        if driver.packet is not None and "run" not in driver.launch.facts:
+            console.note(_MAY_HAVE_ARRIVED)
+        raise
     finally:
         driver.close()
-    return _result(driver.launch, error, injected=not arguments.no_inject)
+    return _result(driver.launch, error, _injected(driver, error))
+
+
+def _injected(driver: SevLaunch, error: WatchwordError | None) -> bool | None:
+    """Whether the host took the packet: None where that is not known."""
+    if "secret" in driver.launch.facts:
+        return True
+    lost = error is not None and error.details.get("packet_arrived") == "unknown"
+    return None if lost else False
 
 
 def _new_launch(plan: SevPlan, url: str) -> Launch:
@@ -148,7 +168,7 @@ def _new_launch(plan: SevPlan, url: str) -> Launch:
     return launch
 
 
-def _result(launch: Launch, error: WatchwordError | None, *, injected: bool) -> Result:
+def _result(launch: Launch, error: WatchwordError | None, injected: bool | None) -> Result:
     if error is not None:
         lines: tuple[str, ...] = ()
     elif injected:
@@ -165,5 +185,5 @@ def _result(launch: Launch, error: WatchwordError | None, *, injected: bool) -> 
         measurement=None if measured is None else measured.record["measurement"],
         launch_digest=None if measured is None else measured.record["launch_digest"],
         firmware=None if measured is None else measured.record["firmware"],
-        injected=injected and launch.facts.get("secret") is not None,
+        injected=injected,
     )

@@ -164,11 +164,18 @@ def add_requirement_options(parser: argparse.ArgumentParser) -> None:
 def load_requirements(arguments: argparse.Namespace, policy: Policy) -> FirmwareRequirements:
     """The owner's requirements, with the table of known-bad builds.
 
-    A build is one of an API: without ``--min-api`` that is the one that the policy asks for.
+    Raises UsageError ``build-without-api``.
     """
     from ..amd.advisories import published_advisories  # noqa: PLC0415 - reads a resource
 
     named = arguments.min_api
-    minimum = policy.minimum_api if named is None else parse_api(named)
     build = parse_build(arguments.min_build, "--min-build")
+    if named is None and build:
+        raise UsageError(
+            "build-without-api",
+            "--min-build needs --min-api",
+            "A build is one of an API: the same number means another firmware under the next.",
+            "Give --min-api X.Y with it, the API that the build belongs to.",
+        )
+    minimum = policy.minimum_api if named is None else parse_api(named)
     return FirmwareRequirements(max(minimum, OLDEST_SAFE_API), build, published_advisories())

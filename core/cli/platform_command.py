@@ -101,7 +101,7 @@ def describe_chain(report: ChainReport) -> tuple[str, ...]:
         if value is not None:
             lines.append(f"{name} fingerprint  {grouped(value)}")
     if report.chip_id is not None:
-        lines.append(f"chip id  {report.chip_id}")
+        lines.append(f"chip id, as the host says  {report.chip_id}")
     lines += [f"warning: {warning}" for warning in report.warnings]
     return tuple(lines)
 

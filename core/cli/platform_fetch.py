@@ -9,6 +9,7 @@ import asyncio
 from ..amd.cek_source import CekSource, FoundCek
 from ..amd.chip_id import parse_chip_id
 from ..files import write_file
+from ..launch.host_certificates import read_host_certificates
 from ..sev.chain_files import recognise
 from .cek_options import cek_source
 from .output import Console, Result, grouped
@@ -38,5 +39,5 @@ async def _find(arguments: argparse.Namespace, source: CekSource) -> FoundCek:
     if arguments.chip_id is not None:
         return await source.find(parse_chip_id(arguments.chip_id, "--chip-id"))
     answer = await ask_platform(arguments.host)
-    files = [("the host's pdh", answer.pdh), ("the host's cert-chain", answer.cert_chain)]
+    files = read_host_certificates(answer.pdh, answer.cert_chain)
     return await source.find(answer.cpu_id, recognise(files).certificates)

@@ -70,8 +70,14 @@ def recognise_platform(arguments: argparse.Namespace, console: Console) -> Recog
 
     Nothing is looked for where the chain has a signed CEK already.
     """
-    paths = [*arguments.files, *([arguments.cek] if arguments.cek is not None else [])]
-    recognised = recognise_files(paths, "FILE")
+    return _completed(arguments, arguments.files, "FILE", console)
+
+
+def _completed(
+    arguments: argparse.Namespace, files: Sequence[str], field: str, console: Console
+) -> RecognisedChain:
+    paths = [*files, *([arguments.cek] if arguments.cek is not None else [])]
+    recognised = recognise_files(paths, field)
     cek = recognised.certificates.cek
     if cek is None or is_signed_cek(cek):
         return recognised
@@ -134,6 +140,22 @@ def add_platform_files(parser: argparse.ArgumentParser) -> None:
         " platform they were made for",
     )
     add_trust_options(parser)
+    add_cek_options(parser)
+
+
+def completed_files(
+    arguments: argparse.Namespace, console: Console
+) -> tuple[tuple[str, bytes], ...]:
+    """The files of ``--platform`` and ``--cek``, and AMD's copy of the CEK where it is known."""
+    paths = [*arguments.platform, *([arguments.cek] if arguments.cek is not None else [])]
+    files = read_certificate_files(paths, "--platform")
+    if not arguments.platform:
+        return files
+    before = recognise(files).certificates
+    after = _completed(arguments, arguments.platform, "--platform", console).certificates
+    if after.cek is None or after.cek == before.cek:
+        return files
+    return (*files, ("AMD's copy of the CEK", after.cek))
 
 
 def refuse_trust_without_platform(arguments: argparse.Namespace) -> None:
@@ -157,12 +179,12 @@ class NamedPlatform:
     warnings: tuple[str, ...]
 
 
-def load_platform(arguments: argparse.Namespace) -> NamedPlatform | None:
+def load_platform(arguments: argparse.Namespace, console: Console) -> NamedPlatform | None:
     """What ``--platform`` names, verified; None where nothing is named."""
     refuse_trust_without_platform(arguments)
     if not arguments.platform:
         return None
-    recognised = recognise_files(arguments.platform, "--platform")
+    recognised = _completed(arguments, arguments.platform, "--platform", console)
     platform = verify_chain(
         recognised.certificates,
         amd_roots(),

@@ -39,7 +39,7 @@ def _verify(arguments: argparse.Namespace, console: Console) -> Result:
     expected = None if digest is None else parse_hex(digest, "--launch-digest", 32)
     value = None if policy is None else parse_policy(policy).value
     report = AttestationReport.parse(read_base64_or_raw(arguments.file, "FILE", (208,)), "FILE")
-    named = load_platform(arguments)
+    named = load_platform(arguments, console)
     if named is None:
         raise UsageError(
             "no-platform",

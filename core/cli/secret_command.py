@@ -17,6 +17,7 @@ from ..sev.secret_table import Route
 from ..sev.session import KEY_SIZE, LaunchSession, adopt_session
 from .command import Parser, Subparsers, add_command, add_group
 from .explain import explain
+from .firmware_warnings import warn_of_firmware
 from .key_options import (
     add_policy_option,
     add_requirement_options,
@@ -77,8 +78,9 @@ def _seal(arguments: argparse.Namespace, console: Console) -> Result:
     policy = approve_policy(raw, arguments.waive_policy)
     expectation = load_expectation(arguments, raw)
     expectation.require_secret_area()  # said early: before anything is verified
+    warn_of_firmware(arguments, expectation, console)
     version, reported = load_version(arguments), load_reported(arguments)
-    requirements, named = load_requirements(arguments, raw), load_platform(arguments)
+    requirements, named = load_requirements(arguments, raw), load_platform(arguments, console)
     platform = None if named is None else named.platform
     keys = load_keys(arguments)
     session = adopt_session(keys.tek, keys.tik, policy, platform)

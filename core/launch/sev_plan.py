@@ -55,6 +55,21 @@ def prepare_secrets(orders: Sequence[SecretOrder], route: Route) -> PreparedSecr
     """Load the secrets; a disk passphrase for GRUB gets its NUL, and the notes say so."""
     entries: list[SecretEntry] = []
     notes: list[dict[str, object]] = []
+    try:
+        _load_all(orders, route, entries, notes)
+    except BaseException:
+        for entry in entries:
+            entry.data.wipe()
+        raise
+    return PreparedSecrets(tuple(entries), tuple(notes))
+
+
+def _load_all(
+    orders: Sequence[SecretOrder],
+    route: Route,
+    entries: list[SecretEntry],
+    notes: list[dict[str, object]],
+) -> None:
     for order in orders:
         data = order.load()
         newline = ends_with_newline(data)
@@ -73,7 +88,6 @@ def prepare_secrets(orders: Sequence[SecretOrder], route: Route) -> PreparedSecr
                 "test": order.test,
             }
         )
-    return PreparedSecrets(tuple(entries), tuple(notes))
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,7 @@ from ..sev.session import (
     create_session,
 )
 from .engine import Launch, Step, StepState
+from .host_certificates import read_host_certificates
 from .mismatch import MISMATCH, explain_mismatch
 from .sev_plan import CertificateFile, SevPlan, SevWorld, prepare_secrets
 
@@ -200,7 +201,7 @@ class SevLaunch:
             return recognise(files) if files else None
         async with self._world.open_platform() as host:
             answer = await host.platform()
-        files += _host_files(answer.pdh, answer.cert_chain)
+        files += read_host_certificates(answer.pdh, answer.cert_chain)
         so_far = _recognise_with_host(files).certificates
         files += await self._more_certificates(answer.cpu_id, so_far)
         recognised = _recognise_with_host(files)
@@ -353,14 +354,16 @@ class SevLaunch:
             data = await host.attestation_report(nonce)
         except HostError as error:
             return {"running": "host says", "report": error.title}
-        report = AttestationReport.parse(data)
-        verify_report(
-            report,
-            SevCertificate.parse(certificates.pek, "PEK"),
-            nonce,
-            launch_digest=verified.digest,
-            policy=verified.session.policy.policy.value,
-        )
+        try:
+            verify_report(
+                AttestationReport.parse(data),
+                SevCertificate.parse(certificates.pek, "PEK"),
+                nonce,
+                launch_digest=verified.digest,
+                policy=verified.session.policy.policy.value,
+            )
+        except (BadInput, VerificationRefused) as error:
+            raise _not_confirmed(error) from None
         return {
             "running": "confirmed by a report that the platform's PEK signed",
             "report": base64.b64encode(data).decode(),
@@ -381,19 +384,15 @@ def _questions(
     ]
 
 
-def _host_files(pdh: bytes, chain: bytes) -> list[tuple[str, bytes]]:
-    """The host's certificates; what can't be read is the host's fault, not the owner's."""
-    files = [("the host's pdh", pdh), ("the host's cert-chain", chain)]
-    try:
-        recognise(files)
-    except BadInput as error:
-        raise HostError(
-            "bad-certificates-from-host",
-            "The host's certificates can't be read",
-            f"{error.field}: {error.message}",
-            "Ask the host's operator for the chain in a file (`sevctl export`), and compare.",
-        ) from None
-    return files
+def _not_confirmed(error: WatchwordError) -> VerificationRefused:
+    """A false report after the packet was handed over: what is out can't be called back."""
+    return VerificationRefused(
+        "running-guest-not-confirmed",
+        "The running guest's report does not verify, and the secret is already out",
+        f"It was sealed for the VM that was measured and let run, but then: {error.message}",
+        "Stop the VM, replace the secret, and do not trust this host.",
+        {**error.details, "secret_sent": True},
+    )
 
 
 def _recognise_with_host(files: list[CertificateFile]) -> RecognisedChain:

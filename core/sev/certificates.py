@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import IntEnum
 from functools import lru_cache
 from typing import ClassVar
@@ -102,14 +102,10 @@ class EcPublicKey:
     @classmethod
     def parse(cls, area: bytes, field: str = "public key") -> EcPublicKey:
         """Read a 1028-byte area; BadInput if its curve is unknown or its padding is not zero."""
-        if len(area) != PUBLIC_KEY_SIZE:
-            raise _bad_certificate(field, f"Its public key has {len(area)} bytes, not 1028.")
-        curve, x, y, padding = cls._LAYOUT.unpack(area)
-        if curve not in _CURVES:
-            raise _bad_certificate(field, f"It names curve {curve}; known are 1 and 2.")
-        if padding.strip(b"\0"):
-            raise _bad_certificate(field, "The padding after its public key is not zero.")
-        return cls(curve, int.from_bytes(x, "little"), int.from_bytes(y, "little"))
+        key = _parse_area(bytes(area))
+        if isinstance(key, str):
+            raise _bad_certificate(field, key)
+        return key
 
     def build(self) -> bytes:
         """The 1028-byte area."""
@@ -135,6 +131,19 @@ class EcPublicKey:
         numbers = key.public_numbers()
         curve = Curve.P384 if isinstance(key.curve, ec.SECP384R1) else Curve.P256
         return cls(curve, numbers.x, numbers.y)
+
+
+@lru_cache(maxsize=16)
+def _parse_area(area: bytes) -> EcPublicKey | str:
+    """The layout, or what is wrong with it: a certificate's area is read for several links."""
+    if len(area) != PUBLIC_KEY_SIZE:
+        return f"Its public key has {len(area)} bytes, not 1028."
+    curve, x, y, padding = EcPublicKey._LAYOUT.unpack(area)
+    if curve not in _CURVES:
+        return f"It names curve {curve}; known are 1 and 2."
+    if padding.strip(b"\0"):
+        return "The padding after its public key is not zero."
+    return EcPublicKey(curve, int.from_bytes(x, "little"), int.from_bytes(y, "little"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -314,7 +323,11 @@ class AmdCertificate:
 
     def same_body(self, other: AmdCertificate) -> bool:
         """Whether the signed bodies are the same bytes, whatever the signatures."""
-        return replace(self, signature=None) == replace(other, signature=None)
+        return self._signed_parts() == other._signed_parts()
+
+    def _signed_parts(self) -> tuple[object, ...]:
+        ids = self.key_id, self.certifying_id
+        return *ids, self.usage, self.bits, self.exponent, self.modulus
 
     def load(self, field: str = "certificate") -> rsa.RSAPublicKey:
         """The key for use; BadInput if the numbers can't be an RSA key."""

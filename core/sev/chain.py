@@ -187,6 +187,7 @@ class _Examination:
         self.unreadable: dict[Role, str] = {}
         self.sev: dict[Role, SevCertificate] = {}
         self.amd: dict[Role, AmdCertificate] = {}
+        self.root_keys: RootKeys | None = None
 
     def run(self) -> ChainReport:
         self._parse_all()
@@ -274,7 +275,7 @@ class _Examination:
         if not self._can_check(Role.ARK, Role.ARK):
             return Root.UNKNOWN
         ark = self.amd[Role.ARK]
-        keys = self._amd_keys(ark)
+        keys = self.root_keys = self._amd_keys(ark)
         if keys is not None:
             self._add(Role.ARK, Role.ARK, ark_problem(ark, keys.ark), "AMD's own root key")
             return Root.AMD
@@ -370,8 +371,7 @@ class _Examination:
                     )
 
     def _report(self, root: Root) -> ChainReport:
-        ark = self.amd.get(Role.ARK)
-        keys = self._amd_keys(ark) if ark is not None else None
+        keys = self.root_keys
         pdh = self.given.pdh
         return ChainReport(
             links=tuple(self.links),

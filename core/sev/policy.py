@@ -116,8 +116,15 @@ class Policy:
         return ",".join(words) or "none"
 
     def in_words(self) -> tuple[str, ...]:
-        """One sentence for each bit, set or not, and one for the minimum API."""
-        lines = [_MEANING[flag][0 if flag in self.flags else 1] for flag in PolicyFlag]
+        """One sentence for each bit that matters, set or not, and one for the minimum API."""
+        moot = PolicyFlag(0)
+        if PolicyFlag.NOSEND in self.flags:
+            moot = PolicyFlag.DOMAIN | PolicyFlag.SEV  # they say where a guest may be sent
+        lines = [
+            _MEANING[flag][0 if flag in self.flags else 1]
+            for flag in PolicyFlag
+            if flag not in moot
+        ]
         major, minor = self.minimum_api
         lines.append(f"the secure processor's firmware must have API {major}.{minor} or newer")
         return tuple(lines)

@@ -121,17 +121,27 @@ class Vmsa:
 
     def build(self) -> bytes:
         """The page, 4096 bytes; raises BadInput ``vmsa-broken`` if a value does not fit."""
-        page = bytearray(VMSA_SIZE)
-        for name, (offset, size) in VMSA_LAYOUT.items():
+        values: list[int] = []
+        for name in VMSA_LAYOUT:
             value: Segment | int = getattr(self, name)
-            try:
-                part = (
-                    value.build() if isinstance(value, Segment) else value.to_bytes(size, "little")
-                )
-            except OverflowError:
-                raise _broken(f"{name} is {value:#x}, more than {size} bytes") from None
-            page[offset : offset + size] = part
-        return bytes(page)
+            if isinstance(value, Segment):
+                values += (value.selector, value.attributes, value.limit, value.base)
+            else:
+                values.append(value)
+        try:
+            return _PAGE.pack(*values)
+        except struct.error:
+            raise self._misfit() from None
+
+    def _misfit(self) -> BadInput:
+        """Which value is too large for its field."""
+        for name, (_, size) in VMSA_LAYOUT.items():
+            value: Segment | int = getattr(self, name)
+            if isinstance(value, Segment):
+                value.build()
+            elif not 0 <= value < 1 << 8 * size:
+                return _broken(f"{name} is {value:#x}, more than {size} bytes")
+        return _broken("a value does not fit its field")
 
 
 _SEGMENT_NAMES = ("es", "cs", "ss", "ds", "fs", "gs", "gdtr", "ldtr", "idtr", "tr")
@@ -156,6 +166,19 @@ VMSA_LAYOUT = MappingProxyType(
         "x87_fcw": (0x410, 2),
     }
 )
+
+
+def _page_format() -> str:
+    """All fields in the order of the layout, which is that of their offsets, zeros between."""
+    codes = {_SEGMENT.size: "HHIQ", 8: "Q", 4: "I", 2: "H", 1: "B"}
+    text, end = "<", 0
+    for offset, size in VMSA_LAYOUT.values():
+        text += f"{offset - end}x{codes[size]}"
+        end = offset + size
+    return f"{text}{VMSA_SIZE - end}x"
+
+
+_PAGE = struct.Struct(_page_format())
 
 
 def initial_vmsa(

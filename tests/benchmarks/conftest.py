@@ -9,7 +9,7 @@ import pytest
 
 from .ratio import ROUNDS, Ratio, best_times
 
-ATTEMPTS = 4
+ATTEMPTS = 8
 
 
 @pytest.fixture

@@ -52,7 +52,7 @@ def read_naples(vectors: Path) -> dict[str, bytes]:
 
 def whole_launch(files: dict[str, bytes]) -> None:
     """The owner's work from certificates to packet; the host's measurement is computed too."""
-    for remembered in (certificates._point, build_vmsa):
+    for remembered in (certificates._parse_area, certificates._point, build_vmsa):
         remembered.cache_clear()  # what one launch remembers is no other's
     platform = verify_chain(PlatformCertificates(**files), amd_roots(), published_advisories())
     policy = approve_policy(DEFAULT_POLICY)

@@ -28,17 +28,24 @@ def test_the_key_may_be_lent_by_a_secret():
     assert tag.hex() == "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"
 
 
-@pytest.mark.parametrize("part", [slice(None), slice(2, 9), slice(None, None, -1), slice(0, 8, 2)])
+@pytest.mark.parametrize("part", [slice(None), slice(2, 9), slice(0, 0)])
 def test_a_view_counts_for_the_bytes_that_it_shows(part):
     data = bytearray(b"0123456789abcdef")
     expected = hmac.new(bytes(data[part]), b"text", hashlib.sha256).digest()
     assert hmac_sha256(memoryview(data)[part], b"text") == expected
 
 
+def test_a_view_with_gaps_is_refused_and_not_taken_for_another_key():
+    with pytest.raises(BufferError):
+        hmac_sha256(memoryview(bytearray(b"0123456789abcdef"))[::2], b"text")
+
+
 def test_a_secrets_key_is_not_copied_into_bytes_that_nobody_wipes(monkeypatch):
-    keys, make = [], hmac.new
-    monkeypatch.setattr(hmac, "new", lambda key, **rest: (keys.append(key), make(key, **rest))[1])
+    keys, digest = [], hmac.digest
+    monkeypatch.setattr(
+        hmac, "digest", lambda key, *rest: (keys.append(key), digest(key, *rest))[1]
+    )
     secret = Secret(b"Jefe")
     with secret.reveal() as key:
         hmac_sha256(key, b"what do ya want for nothing?")
-    assert keys[0] is secret._data
+        assert keys[0] is key

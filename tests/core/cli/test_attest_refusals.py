@@ -195,6 +195,14 @@ def test_what_was_typed_wrong_is_told_before_a_host_is_asked(unreachable, folder
     assert unreachable("--platform", folder, status=6) == "file-is-folder"
 
 
+@pytest.mark.parametrize("pin", ["--oca", "--pin-cek"])
+def test_a_platform_that_is_not_the_pinned_one_is_refused_before_a_host_is_asked(
+    unreachable, fake, pin
+):
+    chain = ("--platform", *fake.values(), "--trust-root", fake["ark"])
+    assert unreachable(*chain, pin, "00" * 32, status=3) == "chain-refused"
+
+
 def test_firmware_that_takes_no_secrets_is_told_before_a_host_is_asked(vectors, unreachable):
     image = vectors / "firmware" / "OVMF_CODE.fd"
     assert unreachable(image=image, status=6) == "firmware-without-secret-area"

@@ -245,3 +245,10 @@ def test_the_words_say_which_files_are_for_whom(command, fake, tmp_path):
     assert "vm1_tik.bin" in own
     assert "WAIVED policy: a test bench" in own
     assert "warning: The root is not AMD's" in shown.err
+
+
+@pytest.mark.parametrize("pin", ["--oca", "--pin-cek"])
+def test_a_platform_that_is_not_the_pinned_one_gets_no_session(create, tmp_path, pin):
+    refused = create(pin, "00" * 32)
+    assert (refused.status, refused.code) == (3, "chain-refused")
+    assert not (tmp_path / "keys").exists()

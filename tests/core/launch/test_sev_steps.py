@@ -314,3 +314,113 @@ def test_several_approved_digests_are_allowed_and_the_verdict_names_the_one_that
 
     driver = on_simulated_host(keys, plan, act)
     assert driver.launch.facts["measurement"].record["launch_digest"] == DIGEST.value.hex()
+
+
+def test_each_packet_has_a_fresh_iv(keys: PlatformKeys) -> None:
+    ivs = []
+
+    async def act(driver: SevLaunch, host: SimulatedHost) -> None:
+        await driver.run(until="secret")
+        assert driver.packet is not None
+        ivs.append(driver.packet.header[4:20])
+
+    for _ in range(2):
+        on_simulated_host(keys, make_plan(keys, Loads()), act)
+    assert ivs[0] != ivs[1]
+    assert bytes(16) not in ivs
+
+
+def test_secrets_must_fit_into_the_firmwares_own_area(keys: PlatformKeys, loads: Loads) -> None:
+    async def act(driver: SevLaunch, host: SimulatedHost) -> None:
+        with pytest.raises(BadInput) as refusal:
+            await driver.run()
+        assert refusal.value.code == "bad-secrets"
+        assert host.processor.packets == ()
+
+    on_simulated_host(keys, replace(make_plan(keys, loads), secret_area=48), act)
+    assert all(secret.wiped for secret in loads.given)
+
+
+def test_a_nonce_of_an_earlier_launch_is_refused(keys: PlatformKeys, loads: Loads) -> None:
+    async def act(driver: SevLaunch, host: SimulatedHost) -> None:
+        await driver.run(until="start")
+        async with driver._world.open_guest() as guest:
+            nonce = (await guest.measurement())[32:]
+        driver._world = replace(driver._world, seen_nonces=(nonce,))
+        with pytest.raises(VerificationRefused) as refusal:
+            await driver.run()
+        assert refusal.value.code == "measurement-replayed"
+
+    on_simulated_host(keys, make_plan(keys, loads), act)
+    assert loads.given == []
+
+
+class OtherVm:
+    """A host that lets the VM run, and answers for another one from then on."""
+
+    def __init__(self, report: Callable[[bytes], Awaitable[bytes]], *, running: bool) -> None:
+        self.attestation_report = report
+        self._running = running
+        self.url = "qmp+unix:///other"
+
+    async def resume(self) -> None:
+        """Say nothing against it."""
+
+    async def state(self) -> object:
+        return type("State", (), {"running": self._running})()
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+
+def test_a_report_about_another_vm_of_the_platform_confirms_nothing(
+    keys: PlatformKeys, loads: Loads
+) -> None:
+    async def act(driver: SevLaunch, host: SimulatedHost) -> None:
+        await driver.run(until="secret")
+        other = await start_another(driver, host)
+
+        async def report(nonce: bytes) -> bytes:
+            return await other.attestation_report(nonce)
+
+        async def connect() -> Host:
+            return OtherVm(report, running=True)  # type: ignore[return-value]
+
+        driver._world = replace(driver._world, open_guest=opener(connect))
+        with pytest.raises(VerificationRefused) as refusal:
+            await driver.run()
+        await other.close()
+        assert refusal.value.code == "running-guest-not-confirmed"
+        assert "already out" in refusal.value.title
+
+    on_simulated_host(keys, make_plan(keys, loads), act)
+
+
+async def start_another(driver: SevLaunch, host: SimulatedHost) -> QmpHost:
+    """A VM with other firmware from the same launch blob, running."""
+    material = driver.material
+    assert material is not None
+    order = StartOrder(
+        firmware=FIRMWARE[:100] + b"\xff" + FIRMWARE[101:],
+        policy=POLICY.policy.value,
+        dh_cert=material.godh_base64.encode(),
+        session=material.session_base64.encode(),
+    )
+    other = await QmpHost.connect(parse_host_url((await host.start_vm(order)).url))
+    await other.resume()
+    return other
+
+
+def test_a_host_whose_guest_stays_paused_is_not_believed(keys: PlatformKeys, loads: Loads) -> None:
+    async def act(driver: SevLaunch, host: SimulatedHost) -> None:
+        await driver.run(until="secret")
+
+        async def connect() -> Host:
+            return OtherVm(lambda nonce: asyncio.sleep(0, b""), running=False)  # type: ignore[return-value]
+
+        driver._world = replace(driver._world, open_guest=opener(connect))
+        with pytest.raises(HostError) as fault:
+            await driver.run()
+        assert fault.value.code == "guest-not-running"
+
+    on_simulated_host(keys, make_plan(keys, loads), act)

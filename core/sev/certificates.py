@@ -332,6 +332,12 @@ class AmdCertificate:
     def load(self, field: str = "certificate") -> rsa.RSAPublicKey:
         """The key for use; BadInput if the numbers can't be an RSA key."""
         try:
-            return rsa.RSAPublicNumbers(self.exponent, self.modulus).public_key()
+            return _rsa_key(self.exponent, self.modulus)
         except ValueError:
             raise _bad_certificate(field, "Its numbers are not an RSA public key.") from None
+
+
+@lru_cache(maxsize=16)
+def _rsa_key(exponent: int, modulus: int) -> rsa.RSAPublicKey:
+    """The key; ValueError if the numbers are none. A root's key checks two signatures."""
+    return rsa.RSAPublicNumbers(exponent, modulus).public_key()

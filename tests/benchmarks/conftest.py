@@ -9,7 +9,7 @@ import pytest
 
 from .ratio import ROUNDS, Ratio, best_times
 
-ATTEMPTS = 8
+ATTEMPTS = 6
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import os
 import re
 import signal
 import sys
@@ -16,6 +15,7 @@ from ..files import read_secret
 from ..launch.sev_plan import SecretOrder
 from ..secret import Secret
 from ..sev.secret_table import KVM_LIMIT, Route, parse_secret_name
+from .secret_input import ask, read_descriptor
 
 _STDIN = "--secret (stdin)"
 # What a shell writes for <(…) is a descriptor by another name, and no regular file.
@@ -104,13 +104,11 @@ def _read_stdin() -> Secret:
         raise _nothing_to_read(_STDIN)
     if not sys.stdin.isatty():
         return _read_descriptor(sys.stdin.fileno(), _STDIN)
-    from getpass import getpass  # noqa: PLC0415 - only for a person
-
     with _interruptible():
-        try:
-            return Secret(getpass("Secret (not shown): ").encode())
-        except EOFError:
-            raise _nothing_to_read(_STDIN) from None
+        typed = ask("Secret (not shown)")
+    if typed is None:
+        raise _nothing_to_read(_STDIN)
+    return typed
 
 
 @contextlib.contextmanager
@@ -135,27 +133,8 @@ def _interruptible() -> Iterator[None]:
 
 def _read_descriptor(descriptor: int, field: str) -> Secret:
     """All that comes from a descriptor, at most what a packet can carry, byte for byte."""
-    collected = bytearray()
-    try:
-        with _interruptible():
-            while chunk := os.read(descriptor, KVM_LIMIT + 1 - len(collected)):
-                collected += chunk
-                _check_size(len(collected), field)
-        return Secret(collected)
-    except OSError:
-        raise _nothing_to_read(field) from None
-    finally:
-        collected[:] = bytes(len(collected))
-
-
-def _check_size(size: int, field: str) -> None:
-    if size > KVM_LIMIT:
-        raise BadInput(
-            "secret-too-large",
-            field,
-            f"It has more than {KVM_LIMIT} bytes.",
-            "A key that unlocks the rest is enough.",
-        )
+    with _interruptible():
+        return read_descriptor(descriptor, field, KVM_LIMIT)
 
 
 def _nothing_to_read(field: str) -> BadInput:

@@ -156,7 +156,14 @@ def _from_answer(name: str, answer: Mapping[str, object]) -> tuple[list[Piece], 
             pieces += _split(field, data)
     if not pieces:
         raise _bad_file(name, "It has neither `pdh` nor `cert-chain`.")
-    return pieces, _base64_of(name, answer, _CHIP_KEYS, CHIP_ID_SIZE)[1]
+    return pieces, _chip_id(*_base64_of(name, answer, _CHIP_KEYS, 2 * CHIP_ID_SIZE))
+
+
+def _chip_id(field: str, data: bytes | None) -> bytes | None:
+    """The id of the first socket; a machine with two may name both."""
+    if data is None or len(data) in (CHIP_ID_SIZE, 2 * CHIP_ID_SIZE):
+        return None if data is None else data[:CHIP_ID_SIZE]
+    raise _bad_file(field, f"It has {len(data)} bytes; a chip id has {CHIP_ID_SIZE}.")
 
 
 def _base64_of(

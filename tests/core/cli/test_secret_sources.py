@@ -126,14 +126,14 @@ def test_what_is_no_file_is_refused_without_waiting(tmp_path):
 
 @pytest.fixture
 def interrupted_read(monkeypatch):
-    """``os.read`` as it is when Ctrl-C comes while it waits."""
-    genuine = os.read
+    """``os.readv`` as it is when Ctrl-C comes while it waits."""
+    genuine = os.readv
 
-    def read(descriptor, size):
+    def read(descriptor, buffers):
         signal.raise_signal(signal.SIGINT)
-        return genuine(descriptor, size)
+        return genuine(descriptor, buffers)
 
-    monkeypatch.setattr(secret_options.os, "read", read)
+    monkeypatch.setattr(os, "readv", read)
 
 
 def test_ctrl_c_ends_waiting_for_a_secret_whoever_handles_it(interrupted_read):

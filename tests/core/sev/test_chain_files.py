@@ -287,3 +287,17 @@ def test_other_texts_are_no_pin(text):
 def test_a_file_without_an_oca_is_no_pin(made):
     with pytest.raises(BadInput, match="no OCA"):
         fingerprint_pin("pdh.cert", made["pdh"])
+
+
+@pytest.mark.parametrize(("size", "kept"), [(64, True), (128, True), (3, False), (65, False)])
+def test_a_chip_id_is_one_sockets_or_two(size, kept):
+    answer = {
+        "pdh": base64.b64encode(b"\1\0\0\0\0\0\0\0\3\x10\0\0" + bytes(2072)).decode(),
+        "cpu0-id": base64.b64encode(bytes(range(size % 200)) or b"\0").decode(),
+    }
+    file = [("host", json.dumps(answer).encode())]
+    if kept:
+        assert recognise(file).certificates.chip_id == bytes(range(64))
+    else:
+        with pytest.raises(BadInput):
+            recognise(file)

@@ -3,19 +3,13 @@
 
 from __future__ import annotations
 
-import json
 from functools import cache
 
-from ...resources import read_bytes
+from ...resources.advisories import ADVISORIES, AS_OF
 from ..sev.advisories import Advisories, Advisory
 
 
 @cache
 def published_advisories() -> Advisories:
     """The table that ships with this version (read once; constant data)."""
-    table = json.loads(read_bytes("advisories.json"))
-    entries = tuple(
-        Advisory(**{**entry, "generations": tuple(entry.get("generations", ()))})
-        for entry in table["advisories"]
-    )
-    return Advisories(table["as_of"], entries)
+    return Advisories(AS_OF, tuple(Advisory(**entry) for entry in ADVISORIES))  # type: ignore[arg-type]

@@ -29,7 +29,7 @@ from .key_options import (
 from .measurement_options import (
     add_expectation_options,
     add_reported_option,
-    load_expectation,
+    expected_digest,
     load_reported,
 )
 from .output import Console, Result, grouped
@@ -67,7 +67,7 @@ def declare(subparsers: Subparsers[Parser]) -> None:
 def _compute(arguments: argparse.Namespace, console: Console) -> Result:
     version, policy = load_version(arguments), load_policy(arguments)
     nonce = parse_nonce(arguments.nonce, "--nonce")
-    digest = load_expectation(arguments, policy).digest
+    digest = expected_digest(arguments, policy).digest
     tik = load_tik(arguments)
     if version.api < OLDEST_SAFE_API:
         console.note("warning: firmware before API 0.17 is never given a secret.")
@@ -93,7 +93,7 @@ def _compute(arguments: argparse.Namespace, console: Console) -> Result:
 def _verify(arguments: argparse.Namespace, console: Console) -> Result:
     version, policy = load_version(arguments), load_policy(arguments)
     reported = load_reported(arguments)
-    expectation = load_expectation(arguments, policy)
+    expectation = expected_digest(arguments, policy)
     digest = expectation.digest
     requirements = load_requirements(arguments, policy)
     tek, tik = load_tek_and_tik(arguments)

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import json
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping
@@ -82,6 +81,8 @@ class Console:
             self.output_lost = True
 
     def _say_json(self, payload: Mapping[str, object]) -> None:
+        import json  # noqa: PLC0415 - text output starts sooner without it
+
         self._say(json.dumps(payload, indent=None if self._in_lines else 2))
 
     def _say(self, text: str) -> None:

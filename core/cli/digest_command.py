@@ -6,8 +6,7 @@ from __future__ import annotations
 import argparse
 
 from .command import Parser, Subparsers, add_command
-from .digest_arguments import add_digest_options
-from .digest_options import load_digest
+from .digest_options import add_digest_options, load_digest
 from .output import Console, Result, grouped
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The launch digest of what the options name."""
+"""The options that say what the guest loads, and the launch digest that comes of them."""
 
 from __future__ import annotations
 
@@ -16,12 +16,28 @@ from ..sev.digest import (
     launch_digest,
     launch_digest_from_firmware_hash,
 )
-from ..sev.firmware import FirmwareImage
-from ..sev.firmware_size import FIRMWARE_LIMIT
+from ..sev.firmware import FIRMWARE_LIMIT, FirmwareImage
 from ..sev.kernel_hashes import KernelHashes, hash_chunks, hash_cmdline
 from ..sev.policy import Policy
 from ..sev.vmsa import VmsaGeneration
+from .command import whole_number
 from .hex_text import parse_hex
+
+DIGEST_OPTIONS = (
+    "firmware",
+    "firmware_sha256",
+    "kernel",
+    "kernel_sha256",
+    "initrd",
+    "initrd_sha256",
+    "cmdline",
+    "cmdline_sha256",
+    "vcpus",
+    "cpu",
+    "vmsa",
+    "sev_features",
+)
+"""What ``add_digest_options`` adds, as the parsed arguments name it; None where not given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +62,39 @@ class Loaded:
     def require_secret_area(self) -> int | None:
         """Bytes of the firmware's secret area; None where only its hash is known."""
         return self.firmware.require_secret_area() if self.firmware is not None else None
+
+
+def add_digest_options(parser: argparse.ArgumentParser) -> None:
+    """Firmware, kernel, initrd, command line (each as a file or a hash) and vCPUs."""
+    group = parser.add_argument_group("what the guest loads")
+    group.add_argument("--firmware", metavar="FILE", help="the firmware image as the host maps it")
+    group.add_argument(
+        "--firmware-sha256",
+        metavar="HEX",
+        help="its SHA-256 instead; only for plain SEV without --kernel",
+    )
+    group.add_argument("--kernel", metavar="FILE", help="kernel, where kernel-hashes=on is used")
+    group.add_argument("--initrd", metavar="FILE", help="initrd")
+    group.add_argument(
+        "--cmdline", metavar="TEXT", help="kernel command line, exactly as -append gets it"
+    )
+    for name in ("kernel", "initrd"):
+        group.add_argument(f"--{name}-sha256", metavar="HEX", help=f"the {name}'s SHA-256 instead")
+    group.add_argument(
+        "--cmdline-sha256",
+        metavar="HEX",
+        help="SHA-256 of the command line and a NUL byte, instead",
+    )
+    group.add_argument("--vcpus", type=whole_number, metavar="N", help="number of vCPUs: SEV-ES")
+    group.add_argument(
+        "--cpu", metavar="MODEL", help="QEMU CPU model, or FAMILY/MODEL/STEPPING such as 25/1/1"
+    )
+    group.add_argument(
+        "--vmsa",
+        metavar="GENERATION",
+        help="legacy (QEMU's default, and ours) or init2 (KVM_SEV_INIT2)",
+    )
+    group.add_argument("--sev-features", metavar="HEX", help="SEV_FEATURES of the vCPUs, default 0")
 
 
 def load_digest(arguments: argparse.Namespace, policy: Policy | None = None) -> Loaded:

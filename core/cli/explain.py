@@ -38,8 +38,6 @@ def explain(
 def approved_contents(expectation: Expectation) -> ApprovedContents | bytes:
     """What was approved in as much detail as is known: files, or the launch digest alone."""
     loaded = expectation.loaded
-    if expectation.image is not None:
-        return ApprovedContents(load_firmware(expectation.image))
     if loaded is None or loaded.firmware is None:
         return expectation.digest
     boot = None

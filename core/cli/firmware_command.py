@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ..files import read_file
+from ..sev.firmware import FIRMWARE_LIMIT
 from ..sev.firmware_footer import Area
 from ..sev.firmware_inspection import (
     ANY_LAUNCH,
@@ -15,7 +16,6 @@ from ..sev.firmware_inspection import (
     inspect_firmware,
     is_reset_vector,
 )
-from ..sev.firmware_size import FIRMWARE_LIMIT
 from .command import Parser, Subparsers, add_command, add_group
 from .output import Console, Result, table
 

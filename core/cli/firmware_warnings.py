@@ -6,8 +6,8 @@ from __future__ import annotations
 import argparse
 
 from ..files import read_file
+from ..sev.firmware import FIRMWARE_LIMIT
 from ..sev.firmware_inspection import ANY_LAUNCH, Weight, inspect_firmware
-from ..sev.firmware_size import FIRMWARE_LIMIT
 from .measurement_options import Expectation
 from .output import Console
 

@@ -164,7 +164,7 @@ def _interrupted() -> WatchwordError:
         "interrupted",
         "Interrupted",
         "The command was stopped before it was done.",
-        "Start it again when you are ready.",
+        "See above how far it came. Start again only what had not handed anything over.",
     )
 
 

@@ -29,7 +29,7 @@ from .key_options import (
 from .measurement_options import (
     add_expectation_options,
     add_reported_option,
-    expected_digest,
+    load_expectation,
     load_reported,
 )
 from .output import Console, Result, grouped
@@ -67,7 +67,7 @@ def declare(subparsers: Subparsers[Parser]) -> None:
 def _compute(arguments: argparse.Namespace, console: Console) -> Result:
     version, policy = load_version(arguments), load_policy(arguments)
     nonce = parse_nonce(arguments.nonce, "--nonce")
-    digest = expected_digest(arguments, policy).digest
+    digest = load_expectation(arguments, policy).digest
     tik = load_tik(arguments)
     if version.api < OLDEST_SAFE_API:
         console.note("warning: firmware before API 0.17 is never given a secret.")
@@ -93,7 +93,7 @@ def _compute(arguments: argparse.Namespace, console: Console) -> Result:
 def _verify(arguments: argparse.Namespace, console: Console) -> Result:
     version, policy = load_version(arguments), load_policy(arguments)
     reported = load_reported(arguments)
-    expectation = expected_digest(arguments, policy)
+    expectation = load_expectation(arguments, policy)
     digest = expectation.digest
     requirements = load_requirements(arguments, policy)
     tek, tik = load_tek_and_tik(arguments)

@@ -4,32 +4,21 @@
 from __future__ import annotations
 
 import argparse
-import hashlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from ..errors import UsageError
-from ..files import read_chunks
-from ..sev.firmware_size import FIRMWARE_LIMIT, check_image_size
 from ..sev.measurement import ReportedMeasurement
 from ..sev.policy import Policy
-from .digest_arguments import DIGEST_OPTIONS, add_digest_options
+from .digest_options import DIGEST_OPTIONS, Loaded, add_digest_options, load_digest
 from .hex_text import parse_hex
-
-if TYPE_CHECKING:
-    from .digest_options import Loaded
 
 
 @dataclass(frozen=True, slots=True)
 class Expectation:
-    """The launch digest (32 bytes) that a measurement must be of, and where it comes from.
-
-    ``loaded``  None where only the digest is known, or where the ``image`` was only hashed
-    """
+    """The launch digest (32 bytes) that a measurement must be of, and where it comes from."""
 
     digest: bytes
     loaded: Loaded | None
-    image: str | None = None
 
     def require_secret_area(self) -> int | None:
         """Bytes of the firmware's secret area; None where it is not known, BadInput if none."""
@@ -67,10 +56,8 @@ def add_reported_option(parser: argparse.ArgumentParser) -> None:
 
 
 def load_expectation(arguments: argparse.Namespace, policy: Policy) -> Expectation:
-    """The launch digest to expect under this policy, and what it is made of."""
+    """The launch digest to expect under this policy."""
     if arguments.launch_digest is None:
-        from .digest_options import load_digest  # noqa: PLC0415 - see expected_digest
-
         loaded = load_digest(arguments, policy)
         return Expectation(loaded.digest.value, loaded)
     if any(getattr(arguments, name) is not None for name in DIGEST_OPTIONS):
@@ -81,24 +68,6 @@ def load_expectation(arguments: argparse.Namespace, policy: Policy) -> Expectati
             "Give the launch digest, or what it is made of.",
         )
     return Expectation(parse_hex(arguments.launch_digest, "--launch-digest", 32), None)
-
-
-def expected_digest(arguments: argparse.Namespace, policy: Policy) -> Expectation:
-    """The launch digest alone, for commands that release nothing.
-
-    Under plain SEV without a kernel it is the image's SHA-256, and what else can be
-    known of an image would cost such a command most of its time.
-    """
-    others = (name for name in ("launch_digest", *DIGEST_OPTIONS) if name != "firmware")
-    plain = not policy.needs_es and all(getattr(arguments, name) is None for name in others)
-    if arguments.firmware is None or not plain:
-        return load_expectation(arguments, policy)
-    running, size = hashlib.sha256(), 0
-    for chunk in read_chunks(arguments.firmware, "--firmware", limit=FIRMWARE_LIMIT):
-        running.update(chunk)
-        size += len(chunk)
-    check_image_size(size, "--firmware")
-    return Expectation(running.digest(), None, arguments.firmware)
 
 
 def load_reported(arguments: argparse.Namespace) -> ReportedMeasurement:

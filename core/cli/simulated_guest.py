@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..errors import UsageError
 from ..files import read_file
-from ..sev.firmware_size import FIRMWARE_LIMIT
+from ..sev.firmware import FIRMWARE_LIMIT
 from ..simulator import build_firmware
 
 LARGEST_BOOT_FILE = 1 << 30

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Final
 from ..errors import BadInput
 from ..files import BOOT_FILE_LIMIT, read_chunks, read_file
 from ..sev.chain_files import LARGEST_FILE, fingerprint_pin
-from ..sev.firmware import FirmwareImage
-from ..sev.firmware_size import FIRMWARE_LIMIT
+from ..sev.firmware import FIRMWARE_LIMIT, FirmwareImage
 from .rules import FILES
 
 if TYPE_CHECKING:  # the profile imports this module

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from ..errors import BadInput, VerificationRefused
 from ..files import read_file
-from ..sev.firmware import Capability, FirmwareImage
+from ..sev.firmware import FIRMWARE_LIMIT, Capability, FirmwareImage
 from ..sev.firmware_inspection import (
     ANY_LAUNCH,
     KERNEL_HASHES,
@@ -16,7 +16,6 @@ from ..sev.firmware_inspection import (
     inspect_firmware,
 )
 from ..sev.firmware_inspection import Finding as Seen
-from ..sev.firmware_size import FIRMWARE_LIMIT
 from .approvals import ExaminedFile, FileState
 from .lint import Finding, Severity, problem, warning
 from .profile import GuestProfile

@@ -16,9 +16,13 @@ from .firmware_footer import (
     SevMetadata,
     parse_footer,
 )
-from .firmware_size import FIRMWARE_LIMIT, bad_size, check_image_size
 from .kernel_hashes import PADDED_TABLE_SIZE
 
+# QEMU maps at most 8 MiB of flash unless told otherwise; real images have 2 to 16.
+FIRMWARE_LIMIT = 64 << 20
+# Flash sectors have 4 KiB and -bios images come in 64 KiB: QEMU refuses other sizes.
+# Source: QEMU hw/i386/pc_sysfw.c (pc_system_flash_map), hw/i386/x86-common.c.
+FIRMWARE_GRANULE = 4096
 # Enough for the largest table (64 KiB) and for metadata where edk2 puts it (under 3 KiB).
 TAIL_SIZE = 128 << 10
 
@@ -86,7 +90,7 @@ class FirmwareImage:
             running.update(chunk)
             size += len(chunk)
             if size > FIRMWARE_LIMIT:
-                raise bad_size(field, f"It has more than {FIRMWARE_LIMIT >> 20} MiB.")
+                raise _bad_size(field, f"It has more than {FIRMWARE_LIMIT >> 20} MiB.")
             tail += memoryview(chunk)[-TAIL_SIZE:]
             if len(tail) > 2 * TAIL_SIZE:  # not at each chunk: small chunks would cost copies
                 del tail[:-TAIL_SIZE]
@@ -99,7 +103,12 @@ class FirmwareImage:
 
     @classmethod
     def _finish(cls, running: hashlib._Hash, size: int, tail: bytes, field: str) -> FirmwareImage:
-        check_image_size(size, field)
+        if size == 0:
+            raise _bad_size(field, "It is empty.")
+        if size % FIRMWARE_GRANULE:
+            raise _bad_size(
+                field, f"It has {size} bytes, no multiple of {FIRMWARE_GRANULE}: QEMU refuses that."
+            )
         footer = parse_footer(tail, size, field)
         metadata, problem = _find_metadata(footer, tail, size, field)
         return cls(size, running.digest(), footer, metadata, problem, field, running.copy())
@@ -218,3 +227,12 @@ def _no_table(image: FirmwareImage) -> str | None:
 
 def _placed(area: Area | None) -> str:
     return f"{area.size} bytes at {area.base:#x}." if area else ""
+
+
+def _bad_size(field: str, message: str) -> BadInput:
+    return BadInput(
+        "firmware-size",
+        field,
+        message,
+        "The file is cut short, or it is no firmware image: name the OVMF file that QEMU maps.",
+    )

@@ -55,3 +55,23 @@ def test_a_passphrase_in_the_place_of_its_file_is_not_repeated(command, tmp_path
 def test_a_simulator_says_where_it_listens_as_an_absolute_path(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert socket_address("vm1.sock") == tmp_path / "vm1.sock"
+
+
+@pytest.mark.parametrize(
+    "words", [("digest",), ("measurement", "compute"), ("measurement", "verify")]
+)
+def test_every_command_refuses_a_firmware_whose_table_is_damaged(command, vectors, tmp_path, words):
+    # Under plain SEV the digest is the file's hash, and the table is easily not looked at.
+    image = bytearray((vectors / "firmware" / "OVMF_CODE.fd").read_bytes())
+    image[-50:-48] = b"\3\0"  # the length of the table
+    firmware, keys = tmp_path / "broken.fd", tmp_path / "tk.bin"
+    firmware.write_bytes(image)
+    keys.write_bytes(bytes(32))
+    host = ("--tk", keys, "--api", "1.49", "--build", "6", "--policy", "1")
+    more = {
+        "digest": (),
+        "compute": (*host, "--nonce", "00" * 16),
+        "verify": (*host, "--reported", "A" * 64),
+    }
+    outcome = command(*words, "--firmware", firmware, *more[words[-1]], "--json")
+    assert (outcome.status, outcome.code) == (6, "firmware-table-broken")

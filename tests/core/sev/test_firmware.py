@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from watchword.core.errors import BadInput
-from watchword.core.sev.firmware import TAIL_SIZE, FirmwareImage
+from watchword.core.sev.firmware import FIRMWARE_LIMIT, TAIL_SIZE, FirmwareImage
 from watchword.core.sev.firmware_footer import (
     HASH_AREA_GUID,
     RESET_BLOCK_GUID,
@@ -23,7 +23,6 @@ from watchword.core.sev.firmware_footer import (
     SevMetadata,
     TableEntry,
 )
-from watchword.core.sev.firmware_size import FIRMWARE_LIMIT
 
 
 def entry(guid: UUID, *numbers: int) -> TableEntry:

@@ -82,7 +82,7 @@ def _platform(record: Mapping[str, object]) -> list[str]:
 
 def _session(record: Mapping[str, object]) -> list[str]:
     if "keys" in record:
-        return ["TEK and TIK were made earlier"]
+        return ["TEK and TIK were made earlier; for which platform can't be seen from them"]
     return ["one-time key and launch blob made; TEK and TIK are wrapped for this PDH alone"]
 
 

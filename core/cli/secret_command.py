@@ -163,7 +163,7 @@ def _result(
     }
     lines = [
         "The measurement matches; the secrets are sealed for this VM alone.",
-        f"Platform: {payload['platform']}.",
+        f"Platform: {payload['platform']}; whether the keys were made for it can't be seen.",
         *table(files.items()),
         *(f"  {describe_secret(note)}" for note in prepared.notes),
     ]

@@ -144,11 +144,22 @@ new_venv() { # PYTHON DIRECTORY
         fail 1 "Can't make a virtual environment in $2: ${words##*$'\n'}"
 }
 
-# Makes .venv hold PARTS (core, or ci, which holds core); installs only if it must.
+# The larger parts that hold PARTS too, itself included: core is in gui, and gui is in ci.
+parts_holding() { # PARTS
+    case "$1" in
+        core) printf 'core gui ci' ;;
+        gui) printf 'gui ci' ;;
+        *) printf '%s' "$1" ;;
+    esac
+}
+
+# Makes .venv hold PARTS (core, gui or ci); installs only if it must.
 ensure_venv() { # PARTS
-    venv_ready "$1" ci && return 0
+    local holding
+    read -ra holding <<<"$(parts_holding "$1")"
+    venv_ready "${holding[@]}" && return 0
     lock_tree
-    if ! venv_ready "$1" ci; then # another run may have made it meanwhile
+    if ! venv_ready "${holding[@]}"; then # another run may have made it meanwhile
         local python
         [ -w "$ROOT" ] || fail 1 "Can't write to $ROOT, where .venv is to be made: use a copy of your own."
         if ! { grep -qsxF "where=$VENV" "$VENV/ready" && "$VENV/bin/python" -I -c ''; } 2>/dev/null; then

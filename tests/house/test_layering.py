@@ -17,7 +17,7 @@ LAYERS = (
     ("secret", "base64_text"),
     ("files", "bounded_json"),
     ("sev",),
-    ("amd", "hosts", "vault", "guest", "handover"),
+    ("amd", "hosts", "vault", "guest", "handover", "records"),
     ("ledger", "evidence"),
     ("launch",),
     ("image", "rehearsal", "batch", "doctor"),

@@ -67,7 +67,7 @@ def test_entry_points_lead_to_a_function_that_is_there(kind: str) -> None:
         assert f"\ndef {function}(" in path.read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("name", ["core.txt", "ci.txt"])
+@pytest.mark.parametrize("name", ["core.txt", "gui.txt", "ci.txt"])
 def test_every_locked_requirement_has_an_exact_version_and_a_hash(name: str) -> None:
     requirements = locked(name)
     assert requirements
@@ -76,18 +76,22 @@ def test_every_locked_requirement_has_an_exact_version_and_a_hash(name: str) -> 
         assert re.search(r"--hash=sha256:[0-9a-f]{64}", block), block
 
 
-@pytest.mark.parametrize("name", ["core.txt", "ci.txt"])
+@pytest.mark.parametrize("name", ["core.txt", "gui.txt", "ci.txt"])
 def test_locks_name_no_address(name: str) -> None:
     assert "://" not in (ROOT / "requirements" / name).read_text(encoding="utf-8")
 
 
-def test_the_small_lock_is_part_of_the_large_one() -> None:
-    large = locked("ci.txt")
-    for name, block in locked("core.txt").items():
-        assert large[name] == block
+@pytest.mark.parametrize(("small", "large"), [("core.txt", "gui.txt"), ("gui.txt", "ci.txt")])
+def test_a_smaller_lock_is_part_of_the_larger_one(small: str, large: str) -> None:
+    whole = locked(large)
+    for name, block in locked(small).items():
+        assert whole[name] == block
 
 
-@pytest.mark.parametrize(("name", "extras"), [("core.txt", []), ("ci.txt", ["test", "lint"])])
+@pytest.mark.parametrize(
+    ("name", "extras"),
+    [("core.txt", []), ("gui.txt", ["gui"]), ("ci.txt", ["gui", "test", "lint"])],
+)
 def test_locks_satisfy_pyproject(name: str, extras: list[str]) -> None:
     project = PYPROJECT["project"]
     wanted = [

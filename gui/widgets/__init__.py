@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Widgets that more than one page uses."""

@@ -11,7 +11,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from enum import IntEnum
 from types import MappingProxyType
-from typing import ClassVar
+
+TYPE_CHECKING = False  # without importing typing, which takes 3 ms
+if TYPE_CHECKING:
+    from typing import ClassVar
 
 
 class ExitStatus(IntEnum):
@@ -123,3 +126,19 @@ class AnswerPending(WatchwordError):
     """Somebody has to do something first (exit 9): a normal outcome, not a failure."""
 
     exit_status = ExitStatus.WAITING
+
+
+def unexpected(fault: Exception) -> WatchwordError:
+    """What a person is told of a bug: where, but neither class names nor data."""
+    import traceback  # noqa: PLC0415 - for the rare case
+
+    frames = traceback.extract_tb(fault.__traceback__)
+    file = frames[-1].filename.rpartition("/")[2] if frames else ""
+    where = f"{file}:{frames[-1].lineno}" if frames else "unknown"
+    return WatchwordError(
+        "unexpected",
+        "Something unexpected happened",
+        f"This is a fault of Watchword's, at {where}.",
+        "Report it with the command that you typed, without any secrets.",
+        {"where": where},
+    )

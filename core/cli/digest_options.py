@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from ..errors import UsageError
 from ..files import BOOT_FILE_LIMIT, read_chunks
+from ..frozen import dataclass
 from ..sev.cpu_models import parse_cpu
 from ..sev.digest import (
     LaunchDigest,

@@ -4,9 +4,9 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass
 
 from ..errors import UsageError
+from ..frozen import dataclass
 from ..sev.measurement import ReportedMeasurement
 from ..sev.policy import Policy
 from .digest_options import DIGEST_OPTIONS, Loaded, add_digest_options, load_digest

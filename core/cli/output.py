@@ -8,10 +8,13 @@ import io
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import TextIO
 
 from ..errors import ExitStatus, WatchwordError
+from ..frozen import dataclass
+
+TYPE_CHECKING = False  # without importing typing, which takes 3 ms
+if TYPE_CHECKING:
+    from typing import TextIO
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +27,7 @@ class Result:
     payload: Mapping[str, object]
     lines: tuple[str, ...]
     status: ExitStatus = ExitStatus.OK
-    error: WatchwordError | None = field(default=None)
+    error: WatchwordError | None = None
 
 
 class Console:

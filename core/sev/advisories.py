@@ -7,8 +7,7 @@ a platform can't outlive, so what became known later can only come from a dated 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from ..frozen import dataclass
 from .firmware_version import FirmwareVersion
 
 

@@ -3,21 +3,20 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 
 from ..errors import BadInput
+from ..frozen import dataclass
 
 FAMILY_MAX = 0xF + 0xFF
 MODEL_MAX = 0xFF
 STEPPING_MAX = 0xF
 
 _NUMBER = r"(0[xX][0-9a-fA-F]{1,8}|[0-9]{1,8})"
-_TRIPLE = re.compile(rf"{_NUMBER}/{_NUMBER}/{_NUMBER}")
-_SIGNATURE = re.compile(r"0[xX]([0-9a-fA-F]{1,8})")
+_TRIPLE = rf"{_NUMBER}/{_NUMBER}/{_NUMBER}"
+_SIGNATURE = r"0[xX]([0-9a-fA-F]{1,8})"
 # Bits 12 to 15 and 28 to 31 of CPUID Fn0000_0001 EAX are reserved.
 _RESERVED_BITS = 0xF000F000
 _HOST_MODELS = frozenset({"host", "host-passthrough", "host-model", "max"})
@@ -106,10 +105,10 @@ def parse_cpu(text: str, field: str = "--cpu") -> CpuSignature:
     Raises BadInput ``cpu-unknown``, ``cpu-is-the-hosts`` or ``cpu-out-of-range``.
     """
     text = text.strip()
-    if numbers := _TRIPLE.fullmatch(text):
+    if numbers := re.fullmatch(_TRIPLE, text):
         family, model, stepping = (_number(group) for group in numbers.groups())
         return CpuSignature(family, model, stepping)
-    if signature := _SIGNATURE.fullmatch(text):
+    if signature := re.fullmatch(_SIGNATURE, text):
         return CpuSignature.from_value(int(signature[1], 16))
     if text.lower() in _HOST_MODELS:
         raise BadInput(
@@ -129,6 +128,8 @@ def _number(text: str) -> int:
 
 
 def _unknown(text: str, field: str) -> BadInput:
+    import difflib  # noqa: PLC0415 - only for this complaint
+
     near = [
         _BY_LOWER_NAME[name]
         for name in difflib.get_close_matches(text[:64].lower(), _BY_LOWER_NAME, n=4, cutoff=0.6)

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
 from ..errors import BadInput, UsageError
+from ..frozen import dataclass
 from .cpu_models import CpuSignature
 from .firmware import FirmwareImage
 from .kernel_hashes import HASH_SIZE, KernelHashes

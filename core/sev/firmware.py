@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass
-from dataclasses import field as dataclass_field
 
 from ..errors import BadInput
+from ..frozen import dataclass
+from ..frozen import field as dataclass_field
 from .firmware_footer import (
     RESET_BLOCK_GUID,
     Area,

@@ -108,7 +108,7 @@ def observe_hash_mismatch(contents: ImageContents) -> Observed:
     if loader is None and (contents.problems or not contents.modules):
         return _unseen("its code can't be read")
     code = bytes(loader.code) if loader is not None else b""
-    if KERNEL_GUID.bytes_le not in code:
+    if bytes(KERNEL_GUID) not in code:
         return Observed(
             HashMismatch.UNCHECKED,
             "Nothing in it checks the hash of a kernel: a stock OVMF build, not an AmdSev one.",

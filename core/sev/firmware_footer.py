@@ -4,21 +4,24 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 from enum import IntEnum
-from typing import NoReturn
-from uuid import UUID
 
 from ..errors import BadInput
+from ..frozen import dataclass
+from .guid import Guid
 
-FOOTER_GUID = UUID("96b582de-1fb2-45f7-baea-a366c55a082d")
-RESET_BLOCK_GUID = UUID("00f771de-1a7e-4fcb-890e-68c77e2fb44e")
-SECRET_AREA_GUID = UUID("4c2eb361-7d9b-4cc3-8081-127c90d3d294")
-HASH_AREA_GUID = UUID("7255371f-3a3b-4b04-927b-1da6efa8d454")
-SEV_METADATA_GUID = UUID("dc886566-984a-4798-a75e-5585a7bf67cc")
-TDX_METADATA_GUID = UUID("e47a6535-984a-4798-865e-4685a7bf8ec2")
-IGVM_METADATA_GUID = UUID("784fa70e-3176-4677-8a20-04b68699e374")
-SVSM_INFO_GUID = UUID("a789a612-0597-4c4b-a49f-cbb1fe9d1ddd")
+TYPE_CHECKING = False  # without importing typing, which takes 3 ms
+if TYPE_CHECKING:
+    from typing import NoReturn
+
+FOOTER_GUID = Guid.from_text("96b582de-1fb2-45f7-baea-a366c55a082d")
+RESET_BLOCK_GUID = Guid.from_text("00f771de-1a7e-4fcb-890e-68c77e2fb44e")
+SECRET_AREA_GUID = Guid.from_text("4c2eb361-7d9b-4cc3-8081-127c90d3d294")
+HASH_AREA_GUID = Guid.from_text("7255371f-3a3b-4b04-927b-1da6efa8d454")
+SEV_METADATA_GUID = Guid.from_text("dc886566-984a-4798-a75e-5585a7bf67cc")
+TDX_METADATA_GUID = Guid.from_text("e47a6535-984a-4798-865e-4685a7bf8ec2")
+IGVM_METADATA_GUID = Guid.from_text("784fa70e-3176-4677-8a20-04b68699e374")
+SVSM_INFO_GUID = Guid.from_text("a789a612-0597-4c4b-a49f-cbb1fe9d1ddd")
 
 ENTRY_NAMES = {
     RESET_BLOCK_GUID: "SEV-ES reset block",
@@ -66,7 +69,7 @@ class Area:
 class TableEntry:
     """One entry of the GUIDed table: data, u16 length of all of it, GUID (16 bytes)."""
 
-    guid: UUID
+    guid: Guid
     data: bytes
 
     @property
@@ -76,7 +79,7 @@ class TableEntry:
 
     def build(self) -> bytes:
         """The entry as it stands in the table: ``len(data)`` + 18 bytes."""
-        return self.data + _TRAILER.pack(len(self.data) + _TRAILER.size, self.guid.bytes_le)
+        return self.data + _TRAILER.pack(len(self.data) + _TRAILER.size, self.guid)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,12 +95,12 @@ class FirmwareFooter:
     entries: tuple[TableEntry, ...]
     standalone: bool = False
 
-    def entry(self, guid: UUID) -> bytes | None:
+    def entry(self, guid: Guid) -> bytes | None:
         """The data of an entry, or None; of two with one GUID the later, as QEMU takes it."""
         return next((e.data for e in reversed(self.entries) if e.guid == guid), None)
 
     @property
-    def duplicates(self) -> tuple[UUID, ...]:
+    def duplicates(self) -> tuple[Guid, ...]:
         """GUIDs that stand in the table more than once; only the last of each counts."""
         guids = [entry.guid for entry in self.entries]
         return tuple(guid for guid in dict.fromkeys(guids) if guids.count(guid) > 1)
@@ -155,13 +158,13 @@ class FirmwareFooter:
         body = b"".join(entry.build() for entry in self.entries)
         if self.standalone:
             return body
-        return body + _TRAILER.pack(len(body) + _TRAILER.size, FOOTER_GUID.bytes_le)
+        return body + _TRAILER.pack(len(body) + _TRAILER.size, FOOTER_GUID)
 
-    def _area(self, guid: UUID) -> Area | None:
+    def _area(self, guid: Guid) -> Area | None:
         data = self.entry(guid)
         return None if data is None else Area(*_AREA.unpack(data))
 
-    def _offset(self, guid: UUID) -> int | None:
+    def _offset(self, guid: Guid) -> int | None:
         data = self.entry(guid)
         if data is None or len(data) != _U32.size:
             return None
@@ -248,7 +251,7 @@ def parse_footer(tail: bytes, image_size: int, field: str = "firmware") -> Firmw
     if end < _TRAILER.size:
         return None
     length, guid_bytes = _TRAILER.unpack_from(tail, end - _TRAILER.size)
-    guid = UUID(bytes_le=guid_bytes)
+    guid = Guid(guid_bytes)
     if guid not in (FOOTER_GUID, RESET_BLOCK_GUID):
         return None
     if not _TRAILER.size <= length <= end:
@@ -270,7 +273,7 @@ def _walk(table: bytes, field: str) -> tuple[TableEntry, ...]:
         length, guid_bytes = _TRAILER.unpack_from(table, end - _TRAILER.size)
         if not _TRAILER.size <= length <= end:
             _broken_table(field, f"an entry claims {length} bytes where {end} are left")
-        entry = TableEntry(UUID(bytes_le=guid_bytes), table[end - length : end - _TRAILER.size])
+        entry = TableEntry(Guid(guid_bytes), table[end - length : end - _TRAILER.size])
         wanted = _EXACT_SIZES.get(entry.guid, len(entry.data))
         if len(entry.data) != wanted:
             _broken_table(

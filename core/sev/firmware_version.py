@@ -3,9 +3,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from ..errors import UsageError
+from ..frozen import dataclass
 
 
 @dataclass(frozen=True, slots=True, order=True)

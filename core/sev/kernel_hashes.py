@@ -6,16 +6,19 @@ from __future__ import annotations
 import hashlib
 import struct
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import ClassVar
-from uuid import UUID
 
 from ..errors import BadInput
+from ..frozen import dataclass
+from .guid import Guid
 
-TABLE_GUID = UUID("9438d606-4f22-4cc9-b479-a793d411fd21")
-CMDLINE_GUID = UUID("97d02dd8-bd20-4c94-aa78-e7714d36ab2a")
-INITRD_GUID = UUID("44baf731-3a2f-4bd7-9af1-41e29169781d")
-KERNEL_GUID = UUID("4de79437-abd2-427f-b835-d5b172d2045b")
+TYPE_CHECKING = False  # without importing typing, which takes 3 ms
+if TYPE_CHECKING:
+    from typing import ClassVar
+
+TABLE_GUID = Guid.from_text("9438d606-4f22-4cc9-b479-a793d411fd21")
+CMDLINE_GUID = Guid.from_text("97d02dd8-bd20-4c94-aa78-e7714d36ab2a")
+INITRD_GUID = Guid.from_text("44baf731-3a2f-4bd7-9af1-41e29169781d")
+KERNEL_GUID = Guid.from_text("4de79437-abd2-427f-b835-d5b172d2045b")
 
 TABLE_SIZE = 168
 PADDED_TABLE_SIZE = 176
@@ -72,14 +75,14 @@ class KernelHashes:
         """Parse a padded table (176 bytes exactly); raises BadInput ``kernel-hashes-broken``."""
         if len(data) != PADDED_TABLE_SIZE:
             raise _broken(f"it has {len(data)} bytes, not {PADDED_TABLE_SIZE}")
-        if data[: _HEADER.size] != _HEADER.pack(TABLE_GUID.bytes_le, TABLE_SIZE):
+        if data[: _HEADER.size] != _HEADER.pack(TABLE_GUID, TABLE_SIZE):
             raise _broken("its header is another one")
         if any(data[TABLE_SIZE:]):
             raise _broken("its padding is not zero")
         hashes = {}
         entries = _ENTRY.iter_unpack(data[_HEADER.size : TABLE_SIZE])
         for (name, guid), (guid_bytes, length, value) in zip(_ORDER, entries, strict=True):
-            if guid_bytes != guid.bytes_le or length != _ENTRY.size:
+            if guid_bytes != guid or length != _ENTRY.size:
                 raise _broken(f"the {name} entry is not where it belongs")
             hashes[name] = value
         return cls(**hashes)
@@ -87,11 +90,9 @@ class KernelHashes:
     def build(self) -> bytes:
         """The padded table, 176 bytes, as it is measured: command line, initrd, kernel."""
         entries = b"".join(
-            _ENTRY.pack(guid.bytes_le, _ENTRY.size, getattr(self, name)) for name, guid in _ORDER
+            _ENTRY.pack(guid, _ENTRY.size, getattr(self, name)) for name, guid in _ORDER
         )
-        return (_HEADER.pack(TABLE_GUID.bytes_le, TABLE_SIZE) + entries).ljust(
-            PADDED_TABLE_SIZE, b"\0"
-        )
+        return (_HEADER.pack(TABLE_GUID, TABLE_SIZE) + entries).ljust(PADDED_TABLE_SIZE, b"\0")
 
 
 def hash_cmdline(text: str | None, field: str = "--cmdline") -> bytes:

@@ -2,25 +2,28 @@
 """The packet that carries the secrets: encrypted with TEK, bound by TIK to one measurement.
 
 ``seal`` is the only way to make one, and it takes a ``VerifiedMeasurement``: there
-is no way to a packet around verification.
+is no way to a packet around verification. What was sealed and stored is read back as
+a ``StoredPacket``: the same bytes and nothing else.
 Source: AMD SEV API specification, LAUNCH_SECRET.
 """
 
 from __future__ import annotations
 
 import base64
+import hashlib
+import hmac
 import struct
 from collections.abc import Sequence
 from typing import Final
 
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
-from ..errors import UsageError, VerificationRefused
+from ..errors import BadInput, UsageError, VerificationRefused
 from ..secret import Secret
 from .mac import hmac_sha256
 from .measurement import VerifiedMeasurement
 from .proof import Mint, Proof
-from .secret_table import SecretEntry, TestSecretEntry, build_table, check_entries
+from .secret_table import KVM_LIMIT, SecretEntry, TestSecretEntry, build_table, check_entries
 
 _MINT: Final = Mint("watchword.core.sev.secret_packet")
 _HEADER: Final = struct.Struct("<I16s32s")
@@ -60,6 +63,61 @@ class SecretPacket(Proof):
 
     def __repr__(self) -> str:
         return f"<secret packet, {len(self.ciphertext)} bytes for {self.verified!r}>"
+
+
+class StoredPacket(Proof):
+    """A packet that was sealed earlier and kept: bytes to be sent again as they are.
+
+    Whatever it is, it can't be made from a secret: :meth:`load` takes only bytes whose
+    SHA-256 was noted when they were sealed, and there are no keys to seal others with.
+    """
+
+    __slots__ = ("ciphertext", "header")
+
+    header: bytes
+    ciphertext: bytes
+
+    def __init__(self, mint: Mint, header: bytes, ciphertext: bytes) -> None:
+        _MINT.check(mint)
+        self._establish(header=header, ciphertext=ciphertext)
+
+    @classmethod
+    def load(cls, header: bytes, ciphertext: bytes, sha256: str) -> StoredPacket:
+        """The packet from a store; ``sha256`` (hex) is what ``packet_sha256`` said of it.
+
+        Raises BadInput ``bad-packet`` for sizes that no packet has (header 52 bytes,
+        ciphertext a multiple of 16 up to 16384), and for other bytes than were sealed.
+        """
+        sizes = len(header) == HEADER_SIZE and 0 < len(ciphertext) <= KVM_LIMIT
+        if not sizes or len(ciphertext) % 16:
+            raise _bad_packet(
+                f"Its parts have {len(header)} and {len(ciphertext)} bytes, as no packet has."
+            )
+        packet = cls(_MINT, header, ciphertext)
+        if not hmac.compare_digest(packet_sha256(packet), sha256):
+            raise _bad_packet("Its bytes are not those that were sealed.")
+        return packet
+
+    def __repr__(self) -> str:
+        return f"<stored secret packet, {len(self.ciphertext)} bytes>"
+
+
+Packet = SecretPacket | StoredPacket
+"""What a host may be handed: sealed just now, or sealed earlier and sent again."""
+
+
+def packet_sha256(packet: Packet) -> str:
+    """SHA-256 (hex) of header and ciphertext: a packet's name in records."""
+    return hashlib.sha256(packet.header + packet.ciphertext).hexdigest()
+
+
+def _bad_packet(problem: str) -> BadInput:
+    return BadInput(
+        "bad-packet",
+        "the stored packet",
+        problem,
+        "Somebody has changed the records. It is not sent: start a new launch.",
+    )
 
 
 def encrypt_table(

@@ -10,6 +10,7 @@ Source: AMD SEV API specification, LAUNCH_START; NIST SP 800-108 for the derivat
 from __future__ import annotations
 
 import base64
+import hmac
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -18,7 +19,7 @@ from typing import ClassVar, Final
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
-from ..errors import BadInput
+from ..errors import BadInput, VerificationRefused
 from ..secret import Secret
 from .certificates import Algorithm, EcPublicKey, SevCertificate, Signature, Usage
 from .mac import hmac_sha256
@@ -233,3 +234,26 @@ def adopt_session(
                 "Give the 16 bytes raw, or sev-tool's tmp_tk.bin (TEK, then TIK) with --tk.",
             )
     return LaunchSession(_MINT, platform, policy, (tek, tik), None)
+
+
+def restore_session(
+    tek: Secret, tik: Secret, policy: ApprovedPolicy, platform: Platform, blob: LaunchBlob
+) -> LaunchSession:
+    """The session of an earlier process, over a platform that was judged again in this one.
+
+    The blob's MAC over the policy shows that keys, blob and policy belong together; that
+    they were made for this platform nothing in them shows: the caller must know it.
+    Raises VerificationRefused ``session-mismatch``, and BadInput as ``adopt_session``.
+    """
+    session = adopt_session(tek, tik, policy, platform)
+    with tik.reveal() as key:
+        expected = hmac_sha256(key, policy.policy.build())
+    if not hmac.compare_digest(expected, blob.policy_mac):
+        raise VerificationRefused(
+            "session-mismatch",
+            "The launch blob does not belong to these keys and this policy",
+            "Its MAC over the policy is not what these keys make: blob, policy or keys are of"
+            " another launch, or somebody has changed them.",
+            "Nothing was sent. Abandon this launch and start a new one.",
+        )
+    return LaunchSession(_MINT, platform, policy, (session.tek, session.tik), blob.nonce)

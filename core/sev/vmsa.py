@@ -4,12 +4,12 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
 from types import MappingProxyType
 
 from ..errors import BadInput
+from ..frozen import dataclass
 from .cpu_models import CpuSignature
 
 VMSA_SIZE = 4096

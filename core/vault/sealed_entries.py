@@ -28,8 +28,8 @@ VAULT_ID_SIZE: Final = 16
 KEY_ID_SIZE: Final = 16
 SEALING_OVERHEAD: Final = NONCE_SIZE + TAG_SIZE
 
-_ENTRY_HEAD: Final = struct.Struct("<22s16s16sQBB")
 _ENTRY_MARK: Final = b"watchword vault entry\0"
+_ENTRY_NUMBERS: Final = struct.Struct("<QBB")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ class SealingKeys:
     ``key_id``: 16 bytes that tell one wrap key from another and say nothing about it.
     """
 
-    __slots__ = ("_derived", "_entries", "_index", "_vault_id", "key_id")
+    __slots__ = ("_derived", "_entries", "_index", "_mark", "key_id")
 
     def __init__(self, wrap_key: Secret, vault_id: bytes) -> None:
         entries = derive_key(wrap_key, vault_id, "watchword vault entries")
@@ -72,7 +72,7 @@ class SealingKeys:
         # AESGCM may refer to the key instead of copying it: the derived keys live as long.
         self._derived = (entries, index)
         self._entries, self._index = _cipher(entries), _cipher(index)
-        self._vault_id = vault_id
+        self._mark = _ENTRY_MARK + vault_id
         self.key_id = key_id(wrap_key, vault_id)
 
     def seal_entry(
@@ -81,14 +81,14 @@ class SealingKeys:
         """The entry for the index, and its sealed form: nonce (12), ciphertext, tag (16)."""
         random = os.urandom(ENTRY_ID_SIZE + NONCE_SIZE)
         entry_id, nonce = random[:ENTRY_ID_SIZE], random[ENTRY_ID_SIZE:]
-        associated = _entry_associated(self._vault_id, entry_id, generation, info)
+        associated = self._associated(entry_id, generation, info)
         with value.reveal() as view:
             sealed = nonce + self._entries.encrypt(nonce, view, associated)
         return SealedEntry(info, entry_id, generation, len(sealed)), sealed
 
     def open_entry(self, entry: SealedEntry, sealed: bytes | memoryview) -> Secret:
         """The value of an entry. Raises VaultError ``vault-damaged``."""
-        associated = _entry_associated(self._vault_id, entry.entry_id, entry.generation, entry.info)
+        associated = self._associated(entry.entry_id, entry.generation, entry.info)
         if len(sealed) < SEALING_OVERHEAD:
             raise damaged("an entry is cut short")
         buffer = bytearray(len(sealed) - SEALING_OVERHEAD)
@@ -98,6 +98,14 @@ class SealingKeys:
             buffer[:] = bytes(len(buffer))
             raise damaged("an entry is not what was sealed") from None
         return _TakenOver(buffer)
+
+    def _associated(self, entry_id: bytes, generation: int, info: EntryInfo) -> bytes:
+        """Mark (22), vault id (16), entry id (16), generation (8), lengths of kind and name in
+        characters (1 each), kind, name, time; little-endian.
+        """
+        text = info.kind + info.name + info.created
+        numbers = _ENTRY_NUMBERS.pack(generation, len(info.kind), len(info.name))
+        return self._mark + entry_id + numbers + text.encode()
 
     def seal_index(self, index: bytes, header: bytes) -> bytes:
         """The sealed index: nonce (12), ciphertext, tag (16); the header is associated data."""
@@ -131,12 +139,3 @@ def key_id(wrap_key: Secret, vault_id: bytes) -> bytes:
 def _cipher(key: Secret) -> AESGCM:
     with key.reveal() as view:
         return AESGCM(view)
-
-
-def _entry_associated(vault_id: bytes, entry_id: bytes, generation: int, info: EntryInfo) -> bytes:
-    """Mark (22), vault id (16), entry id (16), generation (8), sizes of kind and name (1 each),
-    kind, name, time; little-endian.
-    """
-    kind, name = info.kind.value.encode(), info.name.encode()
-    head = _ENTRY_HEAD.pack(_ENTRY_MARK, vault_id, entry_id, generation, len(kind), len(name))
-    return head + kind + name + info.created.encode()

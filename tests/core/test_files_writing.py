@@ -76,7 +76,7 @@ def test_a_fault_leaves_nothing_behind(tmp_path, monkeypatch, call):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     if call == "replace":
-        monkeypatch.setattr(files.Path, "replace", full)
+        monkeypatch.setattr(Path, "replace", full)
     elif call == "folder":
         monkeypatch.setattr(files, "_sync_folder", full)
     else:

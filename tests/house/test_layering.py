@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 # Inside core a part may import what stands in a line above its own, and nothing beside it.
 LAYERS = (
-    ("errors",),
+    ("errors", "frozen"),
     ("secret", "base64_text"),
     ("files", "bounded_json"),
     ("sev",),

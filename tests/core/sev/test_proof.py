@@ -33,6 +33,7 @@ PROOFS = {
     session.LaunchSession: ["platform", "policy", "keys", "nonce"],
     measurement.VerifiedMeasurement: ["session", "reported", "version", "digest"],
     secret_packet.SecretPacket: ["header", "ciphertext", "verified"],
+    secret_packet.StoredPacket: ["header", "ciphertext"],
     attestation_report.VerifiedReport: ["report", "warnings"],
 }
 
@@ -58,6 +59,9 @@ def proofs(verified_platform, foreign_platform, waived_platform, new_session, me
         launch,
         verified,
         packet,
+        secret_packet.StoredPacket.load(
+            packet.header, packet.ciphertext, secret_packet.packet_sha256(packet)
+        ),
         verified_report(maker),
     ]
 

@@ -17,7 +17,13 @@ from watchword.core.secret import Secret
 from watchword.core.sev import secret_packet
 from watchword.core.sev.measurement import ReportedMeasurement
 from watchword.core.sev.policy import DEFAULT_POLICY, approve_policy
-from watchword.core.sev.secret_packet import HEADER_SIZE, encrypt_table, seal
+from watchword.core.sev.secret_packet import (
+    HEADER_SIZE,
+    StoredPacket,
+    encrypt_table,
+    packet_sha256,
+    seal,
+)
 from watchword.core.sev.secret_table import (
     DISK_PASSPHRASE,
     SecretEntry,
@@ -84,6 +90,32 @@ def test_a_second_packet_is_refused(verified_platform, new_session, measured):
         with pytest.raises(UsageError) as caught:
             seal(measurement, [entry()], b"w" * 16, None)
         assert caught.value.code == "already-sealed"
+
+
+def test_a_stored_packet_is_the_sealed_one_byte_for_byte(verified_platform, new_session, measured):
+    packet = seal(measured(new_session(verified_platform)), [entry()], IV, None)
+    stored = StoredPacket.load(packet.header, packet.ciphertext, packet_sha256(packet))
+    assert (stored.header, stored.ciphertext) == (packet.header, packet.ciphertext)
+    assert packet_sha256(stored) == packet_sha256(packet)
+
+
+@pytest.mark.parametrize(
+    ("header", "ciphertext"),
+    [(b"", b""), (51, 16), (53, 16), (52, 0), (52, 15), (52, 17), (52, 16400), (52, 1 << 20)],
+)
+def test_nothing_of_another_size_is_a_stored_packet(header, ciphertext):
+    header, ciphertext = bytes(header or 0), bytes(ciphertext or 0)
+    name = hashlib.sha256(header + ciphertext).hexdigest()
+    with pytest.raises(BadInput) as caught:
+        StoredPacket.load(header, ciphertext, name)
+    assert caught.value.code == "bad-packet"
+
+
+@pytest.mark.parametrize("name", ["", "00" * 32, "not hex"])
+def test_other_bytes_than_were_sealed_are_no_stored_packet(name):
+    with pytest.raises(BadInput) as caught:
+        StoredPacket.load(bytes(52), bytes(16), name)
+    assert caught.value.code == "bad-packet"
 
 
 def test_nothing_is_sealed_for_an_abandoned_launch(verified_platform, new_session, measured):

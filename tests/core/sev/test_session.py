@@ -5,14 +5,15 @@ from __future__ import annotations
 
 import base64
 import struct
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from watchword.core.errors import BadInput, UsageError
+from watchword.core.errors import BadInput, UsageError, VerificationRefused
 from watchword.core.secret import Secret
-from watchword.core.sev.policy import DEFAULT_POLICY, approve_policy
+from watchword.core.sev.policy import DEFAULT_POLICY, Policy, approve_policy
 from watchword.core.sev.session import (
     LaunchBlob,
     SessionRandomness,
@@ -20,6 +21,7 @@ from watchword.core.sev.session import (
     create_session,
     derive_key,
     godh_certificate,
+    restore_session,
     wrap_keys,
 )
 
@@ -160,6 +162,35 @@ def test_transport_keys_of_another_size_are_refused(size, name):
     with pytest.raises(BadInput) as caught:
         adopt_session(keys["TEK"], keys["TIK"], approve_policy(DEFAULT_POLICY), None)
     assert caught.value.field == name
+
+
+def keys_again(tek=b"e" * 16, tik=b"i" * 16):
+    return Secret(tek), Secret(tik)
+
+
+def test_a_restored_session_is_for_the_platform_that_was_judged_again(verified_platform):
+    approved = approve_policy(DEFAULT_POLICY)
+    _, material = create_session(verified_platform, approved, randomness())
+    session = restore_session(*keys_again(), approved, verified_platform, material.blob)
+    assert session.platform is verified_platform
+    assert session.policy is approved
+    assert session.nonce == b"n" * 16
+
+
+@pytest.mark.parametrize("what", ["tik", "policy", "policy_mac"])
+def test_a_session_is_not_restored_from_parts_of_two_launches(verified_platform, what):
+    approved = approve_policy(DEFAULT_POLICY)
+    _, material = create_session(verified_platform, approved, randomness())
+    keys, blob = keys_again(), material.blob
+    if what == "tik":
+        keys = keys_again(tik=b"j" * 16)
+    elif what == "policy":
+        approved = approve_policy(Policy(DEFAULT_POLICY.value | 1 << 25))
+    else:
+        blob = replace(blob, policy_mac=bytes(32))
+    with pytest.raises(VerificationRefused) as caught:
+        restore_session(*keys, approved, verified_platform, blob)
+    assert caught.value.code == "session-mismatch"
 
 
 def test_sessions_are_different_where_the_random_bytes_are(verified_platform):

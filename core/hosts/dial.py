@@ -14,7 +14,7 @@ from typing import Final
 from ..errors import HostError
 from .connection_errors import connect_timed_out, nobody_accepts, unreachable
 from .limits import HostLimits
-from .urls import HostAddress, TcpAddress, UnixAddress
+from .urls import QmpAddress, TcpAddress, UnixAddress
 
 _RETRY_SECONDS: Final = 0.05
 _ENDPOINTS_TRIED: Final = 8
@@ -23,7 +23,7 @@ _ENDPOINTS_TRIED: Final = 8
 _Endpoint = tuple[socket.AddressFamily, tuple[object, ...]]
 
 
-async def dial(address: HostAddress, limits: HostLimits) -> socket.socket:
+async def dial(address: QmpAddress, limits: HostLimits) -> socket.socket:
     """A connected, non-blocking stream socket, which the caller closes.
 
     Ends within ``limits.connect_seconds``. Raises HostError for whatever keeps it from

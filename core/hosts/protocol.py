@@ -6,10 +6,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 from types import TracebackType
-from typing import TYPE_CHECKING, Final, Protocol, Self
+from typing import TYPE_CHECKING, Final, Protocol, Self, runtime_checkable
 
 if TYPE_CHECKING:
-    from ..sev.secret_packet import SecretPacket
+    from ..sev.secret_packet import Packet
 
 MEASUREMENT_BYTES: Final = 48
 """measure 32 followed by nonce 16 (AMD SEV API specification, LAUNCH_MEASURE)."""
@@ -53,13 +53,14 @@ class PlatformAnswer:
     ``cpu_id``             the chip id of socket 0, 64 bytes; None from QEMU before 7.1
     ``cbitpos``            the page table bit that marks encrypted memory
     ``reduced_phys_bits``  physical address bits lost to encryption
+    The last two are None where nobody said: files of certificates don't.
     """
 
     pdh: bytes
     cert_chain: bytes
     cpu_id: bytes | None
-    cbitpos: int
-    reduced_phys_bits: int
+    cbitpos: int | None
+    reduced_phys_bits: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,11 +104,15 @@ class StartOrder:
     ``owner_dh_certificate``  GODH, 2084 bytes
     ``launch_blob``           the launch session, 128 bytes
     ``policy``                the guest policy, 32 bits
+    ``kernel_hashes``         whether kernel, initrd and command line are measured
+    ``contents``              what the owner approved to be loaded, in words for a person
     """
 
     owner_dh_certificate: bytes
     launch_blob: bytes
     policy: int
+    kernel_hashes: bool = False
+    contents: tuple[str, ...] = ()
 
 
 class Host(Protocol):
@@ -139,11 +144,12 @@ class Host(Protocol):
         """The launch measurement: measure 32 followed by nonce 16, 48 bytes."""
         ...
 
-    async def inject(self, packet: SecretPacket) -> None:
+    async def inject(self, packet: Packet) -> None:
         """Hand over the sealed secret. Nothing but a packet, which only exists once verified.
 
-        A host that does not answer leaves it open whether the packet arrived: the same
-        packet may then be sent again, another one never.
+        It was sealed in this process, or read back, byte for byte, from where it was stored
+        when it was sealed. A host that does not answer leaves it open whether the packet
+        arrived: the same packet may then be sent again, another one never.
         """
         ...
 
@@ -177,6 +183,7 @@ class Host(Protocol):
         ...
 
 
+@runtime_checkable
 class GuestStarter(Protocol):
     """A host that can start a guest itself; a QMP socket belongs to one that is started already."""
 

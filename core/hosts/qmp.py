@@ -21,11 +21,11 @@ from .command_errors import Refusal, explain_refusal, state_forbids
 from .dial import dial
 from .limits import DEFAULT_LIMITS, HostLimits
 from .protocol import NONCE_BYTES, GuestState, PlatformAnswer, SevState
-from .urls import HostAddress
+from .urls import ExchangeAddress, HostAddress, QmpAddress
 from .violations import Rule
 
 if TYPE_CHECKING:
-    from ..sev.secret_packet import SecretPacket
+    from ..sev.secret_packet import Packet
     from .protocol import Host
 
 _MEASURED: Final = frozenset({SevState.LAUNCH_SECRET, SevState.RUNNING})
@@ -41,7 +41,7 @@ class QmpHost:
     Source: QEMU qapi/misc-target.json and target/i386/sev.c.
     """
 
-    def __init__(self, client: BoundedClient, address: HostAddress, limits: HostLimits) -> None:
+    def __init__(self, client: BoundedClient, address: QmpAddress, limits: HostLimits) -> None:
         """Take over a connected client; use :meth:`connect`."""
         self._client = client
         self._address = address
@@ -56,8 +56,11 @@ class QmpHost:
         ``host-socket-missing``, ``host-permission-denied``, ``host-refused-connection``,
         ``host-name-unknown``, ``host-unreachable``, ``host-connect-timeout``,
         ``host-socket-busy``, ``host-not-qmp``, ``host-closed-connection``, ``host-timeout``,
-        ``host-message-too-large``, ``host-message-too-deep``.
+        ``host-message-too-large``, ``host-message-too-deep``. Raises UsageError
+        ``host-not-by-qmp`` for a host that is reached by hand.
         """
+        if isinstance(address, ExchangeAddress):
+            raise _by_hand_only(address)
         # The library logs whole messages at DEBUG. Our client logs nothing; this is for
         # a program that uses the library next to us.
         logging.getLogger("qemu.qmp").setLevel(logging.WARNING)
@@ -110,7 +113,7 @@ class QmpHost:
             raise state_forbids("reading the measurement", state)
         return replies.read_measurement(await self._command("query-sev-launch-measure"))
 
-    async def inject(self, packet: SecretPacket) -> None:
+    async def inject(self, packet: Packet) -> None:
         """Hand the packet to the secure processor, by ``sev-inject-launch-secret``.
 
         Raises HostError: ``guest-state-forbids`` (nothing was sent), ``injection-refused``
@@ -215,8 +218,17 @@ class QmpHost:
         await self._client.drop(self._limits.close_seconds)
 
 
+def _by_hand_only(address: ExchangeAddress) -> UsageError:
+    return UsageError(
+        "host-not-by-qmp",
+        "This needs a connection to the host",
+        f"{address.url} is a folder that is carried by hand; nobody answers there at once.",
+        "Name the VM's QMP socket (qmp+unix: or qmp+tcp:), or make a launch with that folder.",
+    )
+
+
 def _no_session(
-    client: BoundedClient, address: HostAddress, limits: HostLimits, error: Exception
+    client: BoundedClient, address: QmpAddress, limits: HostLimits, error: Exception
 ) -> HostError:
     """Why a reached socket gave no session; ``error`` is the library's."""
     broken = client.broken

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reads the URL that names a host: schemes, unix paths, names and addresses with their port."""
+"""Reads the URL that names a host: schemes, paths, names and addresses with their port."""
 
 from __future__ import annotations
 
@@ -16,6 +16,9 @@ from .host_words import visible
 UNIX_PATH_BYTES: Final = 107
 """The longest path of a unix socket on Linux, in bytes."""
 
+FOLDER_PATH_BYTES: Final = 3072
+"""The longest path of an exchange folder; the files in it have to fit Linux' 4096."""
+
 _HOST_NAME_CHARACTERS: Final = 253
 _LABEL: Final = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?", re.ASCII)
 _ZONE: Final = re.compile(r"[A-Za-z0-9._][A-Za-z0-9._-]{0,31}", re.ASCII)
@@ -23,7 +26,9 @@ _PORT: Final = re.compile(r"[0-9]{1,5}", re.ASCII)
 _BAD_ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*", re.ASCII)
 # "name://" is meant as a URL whatever the name; "name:" alone only for the schemes we know.
-_LATER_SCHEMES: Final = ("qmp+tls", "qmp+ssh", "exchange")
+_LATER_SCHEMES: Final = ("qmp+tls", "qmp+ssh")
+_EXCHANGE: Final = "exchange"
+_EXCHANGE_EXAMPLE: Final = "Write three slashes and the whole path: exchange:///media/usb/vm1."
 _EXAMPLES: Final = (
     "Write qmp+unix:///run/vm1.sock, qmp+tcp://localhost:4444 or qmp+tcp://[2001:db8::1]:4444."
 )
@@ -73,15 +78,34 @@ class TcpAddress:
         return not (inner or address).is_loopback
 
 
-HostAddress = UnixAddress | TcpAddress
+@dataclass(frozen=True, slots=True)
+class ExchangeAddress:
+    """A folder that is carried by hand: an absolute path without ``..``, at most 3072 bytes."""
+
+    path: str
+
+    @property
+    def url(self) -> str:
+        """The URL of this address, in ASCII."""
+        return f"{_EXCHANGE}://{quote(os.fsencode(self.path))}"
+
+    @property
+    def plaintext_remote(self) -> bool:
+        """Never: there is no connection, and nothing that is carried is secret in clear."""
+        return False
+
+
+QmpAddress = UnixAddress | TcpAddress
+HostAddress = QmpAddress | ExchangeAddress
 
 
 def parse_host_url(text: str) -> HostAddress:
     """The address that a URL names.
 
     Accepted: ``qmp+unix:///run/vm1.sock``, ``qmp+tcp://host:4444``,
-    ``qmp+tcp://[2001:db8::1]:4444``, and what people type instead: ``/run/vm1.sock``,
-    ``./vm1.sock``, ``localhost:6550``, ``[::1]:6550``.
+    ``qmp+tcp://[2001:db8::1]:4444``, ``exchange:///media/usb/vm1``, and what people type
+    instead of the first ones: ``/run/vm1.sock``, ``./vm1.sock``, ``localhost:6550``,
+    ``[::1]:6550``.
     Raises UsageError (exit 2), with the part of the URL under ``part`` in its details.
     """
     if not text:
@@ -91,6 +115,8 @@ def parse_host_url(text: str) -> HostAddress:
         return _unix_from_url(rest)
     if scheme == "qmp+tcp":
         return _tcp_from_url(rest)
+    if scheme == _EXCHANGE:
+        return _exchange_from_url(rest)
     if scheme:
         _refuse_scheme(scheme)
     return _unix(text) if _is_path(text) else _tcp(text)
@@ -106,7 +132,7 @@ def _split_scheme(text: str) -> tuple[str, str]:
     """The lower-case scheme (empty if there is none) and what follows its colon."""
     head, colon, rest = text.partition(":")
     scheme = head.lower()
-    known = scheme.startswith(("qmp+", "libvirt+")) or scheme in _LATER_SCHEMES
+    known = scheme.startswith(("qmp+", "libvirt+")) or scheme == _EXCHANGE
     if colon and (known or rest.startswith("//")):
         return scheme, rest
     return "", text
@@ -118,7 +144,7 @@ def _refuse_scheme(scheme: str) -> NoReturn:
             "host-scheme-not-yet",
             "Not in this version",
             f"Hosts are not reached by “{visible(scheme, 40)}:” in this version yet, only by "
-            "qmp+unix: and qmp+tcp:.",
+            "qmp+unix: and qmp+tcp:, or by hand with exchange:.",
             "Forward the host's QMP socket to this machine, for example with ssh -L, and name "
             "the local end: qmp+unix:///path/to/socket.",
             {"part": "scheme"},
@@ -129,20 +155,50 @@ def _refuse_scheme(scheme: str) -> NoReturn:
 
 
 def _unix_from_url(rest: str) -> UnixAddress:
+    return _unix(
+        _local_path(
+            rest,
+            "A unix socket is on this machine, so no host name goes before its path.",
+            "Write three slashes: qmp+unix:///run/vm1.sock.",
+        )
+    )
+
+
+def _local_path(rest: str, problem: str, remedy: str) -> str:
+    """The path in what follows the scheme, decoded; refused if a host name goes before it."""
     _refuse_query(rest)
     if rest.startswith("//"):
         authority, slash, path = rest[2:].partition("/")
         if authority:
             _refuse_credentials(authority)
-            _refuse(
-                "path",
-                "A unix socket is on this machine, so no host name goes before its path.",
-                "Write three slashes: qmp+unix:///run/vm1.sock.",
-            )
+            _refuse("path", problem, remedy)
         rest = slash + path
     if _BAD_ESCAPE.search(rest):
         _refuse("path", "A “%” has to be followed by two hex digits.", "Write %25 for “%”.")
-    return _unix(os.fsdecode(unquote_to_bytes(_encoded(rest))))
+    return os.fsdecode(unquote_to_bytes(_encoded(rest)))
+
+
+def _exchange_from_url(rest: str) -> ExchangeAddress:
+    problem = "The folder is on this machine, so no host name goes before its path."
+    path = _local_path(rest, problem, _EXCHANGE_EXAMPLE).rstrip("/")
+    if not path:
+        _refuse("path", "The path of the folder is missing.", _EXCHANGE_EXAMPLE)
+    # A launch is taken up again later, from anywhere: its folder has to be found then.
+    if not path.startswith("/"):
+        _refuse("path", "It does not begin at the root.", _EXCHANGE_EXAMPLE)
+    if {"", ".", ".."} & set(path[1:].split("/")):
+        _refuse("path", "It has an empty part, or “.” or “..”.", _EXCHANGE_EXAMPLE)
+    # The path is shown in texts for people, and printed into instructions.
+    if not path.isprintable():
+        _refuse("path", "It has a character that can't be shown.", "Choose another folder.")
+    size = len(_encoded(path))
+    if size > FOLDER_PATH_BYTES:
+        _refuse(
+            "path",
+            f"It has {size} bytes; the path of an exchange folder has at most {FOLDER_PATH_BYTES}.",
+            "Put the folder into one with a shorter path.",
+        )
+    return ExchangeAddress(path)
 
 
 def _unix(path: str) -> UnixAddress:

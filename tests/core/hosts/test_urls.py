@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 
 import pytest
@@ -10,7 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from watchword.core.errors import ExitStatus, UsageError
-from watchword.core.hosts.urls import TcpAddress, UnixAddress, parse_host_url
+from watchword.core.hosts.qmp import QmpHost
+from watchword.core.hosts.urls import (
+    ExchangeAddress,
+    TcpAddress,
+    UnixAddress,
+    parse_host_url,
+)
 
 
 @pytest.mark.parametrize(
@@ -33,6 +40,11 @@ from watchword.core.hosts.urls import TcpAddress, UnixAddress, parse_host_url
         ("[fe80::1%eth0]:4444", TcpAddress("fe80::1%eth0", 4444)),
         ("localhost:6550", TcpAddress("localhost", 6550)),
         ("[::1]:6550", TcpAddress("::1", 6550)),
+        ("exchange:///media/usb/vm1", ExchangeAddress("/media/usb/vm1")),
+        ("Exchange:/media/usb/vm1", ExchangeAddress("/media/usb/vm1")),
+        ("exchange:///media/usb/vm1//", ExchangeAddress("/media/usb/vm1")),
+        ("exchange:///media/my%20stick/100%25/ü", ExchangeAddress("/media/my stick/100%/ü")),
+        ("exchange:///...", ExchangeAddress("/...")),
     ],
 )
 def test_a_url_names_an_address(text, address):
@@ -94,6 +106,24 @@ def test_a_url_names_an_address(text, address):
         ("qmp+unix:///run/%00", "path"),
         ("qmp+unix:///run/\ud800", "path"),
         (f"/{'a' * 107}", "path"),
+        ("exchange:", "path"),
+        ("exchange:///", "path"),
+        ("exchange:media/usb", "path"),
+        ("exchange:./vm1", "path"),
+        ("exchange://host/vm1", "path"),
+        ("exchange://root@host/vm1", "credentials"),
+        ("exchange:///media/../etc", "path"),
+        ("exchange:///media/%2e%2e/etc", "path"),
+        ("exchange:///media/./vm1", "path"),
+        ("exchange:///media//vm1", "path"),
+        ("exchange:///media/%00", "path"),
+        ("exchange:///media/%0avm1", "path"),
+        ("exchange:///media/\u202evm1", "path"),
+        ("exchange:///media/%ff", "path"),
+        ("exchange:///media/%zz", "path"),
+        ("exchange:///media/vm1?launch=x", "query"),
+        ("exchange:///media/vm1#x", "query"),
+        (f"exchange:///{'a/' * 1600}a", "path"),
         ("http://localhost:4444", "scheme"),
         ("qmp://localhost:4444", "scheme"),
         ("qmp+quic://localhost:4444", "scheme"),
@@ -118,7 +148,6 @@ def test_a_url_that_names_nothing_is_refused_with_the_part_that_is_wrong(text, p
         "qmp+tls://localhost:4444",
         "qmp+ssh://user@host/run/vm1.sock",
         "libvirt+qemu+ssh://host/system?domain=vm1",
-        "exchange:///media/usb/vm1",
     ],
 )
 def test_a_scheme_of_a_later_version_is_named_as_such(text):
@@ -147,6 +176,7 @@ def test_a_path_of_107_bytes_is_accepted():
         ("[fe80::1%eth0]:1", True),
         ("localhost.example.org:1", True),
         ("0.0.0.0:1", True),
+        ("exchange:///media/usb/vm1", False),
     ],
 )
 def test_plain_text_to_another_machine_is_marked(text, warn):
@@ -159,6 +189,7 @@ def test_plain_text_to_another_machine_is_marked(text, warn):
         st.text(alphabet="qmp+tcunix:/[]%@?#.-019af \0é\ud800"),
         st.text().map("qmp+tcp://{}:1".format),
         st.text().map("qmp+unix://{}".format),
+        st.text().map("exchange:///{}".format),
     )
 )
 def test_any_text_gives_an_address_that_survives_its_url_or_a_usage_error(text):
@@ -166,3 +197,10 @@ def test_any_text_gives_an_address_that_survives_its_url_or_a_usage_error(text):
         address = parse_host_url(text)
         assert address.url.isascii()
         assert parse_host_url(address.url) == address
+
+
+def test_a_folder_is_not_connected_to():
+    with pytest.raises(UsageError) as caught:
+        asyncio.run(QmpHost.connect(ExchangeAddress("/media/usb/vm1")))
+    assert caught.value.code == "host-not-by-qmp"
+    assert "exchange:///media/usb/vm1" in caught.value.message

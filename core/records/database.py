@@ -6,18 +6,34 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
 from ..files import make_folder
-from .record_errors import damaged, newer, not_written, records_problem
+from .record_errors import (
+    damaged,
+    is_busy,
+    newer,
+    not_written,
+    records_problem,
+    write_while_reading,
+)
 from .schema import APPLICATION_ID, SCHEMA, SCHEMA_NUMBER
 
 FILE_NAME: Final = "records.sqlite3"
 BUSY_SECONDS: Final = 10.0
 """How long another process may hold the file before we say so."""
+_PAUSE: Final = 0.01
+# Without recursive triggers, `insert or replace` removes a row past the trigger that keeps it.
+_PRAGMAS: Final = (
+    "foreign_keys=on",
+    "recursive_triggers=on",
+    "trusted_schema=off",
+    "cell_size_check=on",
+)
 
 
 def records_folder(environment: Mapping[str, str] | None = None) -> Path:
@@ -40,6 +56,7 @@ class Records:
 
     def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
         self._connection = connection
+        self._may_write = False
         self.path = path
 
     @classmethod
@@ -53,6 +70,7 @@ class Records:
             # Without an isolation level, transactions begin where we say so.
             connection = sqlite3.connect(path, timeout=busy_seconds, isolation_level=None)
             _prepare(connection, path)
+            _log_ahead(connection, busy_seconds)
         except sqlite3.Error as fault:
             _close(connection)
             raise records_problem(path, fault) from None
@@ -63,8 +81,14 @@ class Records:
 
     @classmethod
     def exists(cls, folder: Path) -> bool:
-        """Whether there are records in this folder."""
-        return (folder / FILE_NAME).exists()
+        """Whether there are records in this folder; what can't be looked at counts as there."""
+        try:
+            (folder / FILE_NAME).lstat()
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        except OSError:
+            pass  # opening it will tell
+        return True
 
     def __enter__(self) -> Self:
         return self
@@ -85,21 +109,38 @@ class Records:
     def writing(self) -> Iterator[sqlite3.Connection]:
         """A transaction that no other writer can come between; inside another, part of that one.
 
+        An inner block that fails is undone alone, should the outer one go on. Inside a
+        ``reading`` block it is refused: that one's end would undo what was written.
         sqlite3.IntegrityError is let through: what broke a rule of the tables knows which.
         """
         if self._connection.in_transaction:
-            yield self._connection
+            with self._inner_writing():
+                yield self._connection
             return
         with self._own_words():
-            self._connection.execute("begin immediate")
             try:
+                self._connection.execute("begin immediate")
+                self._may_write = True
                 yield self._connection
                 self._connection.execute("commit")
-            except BaseException:
-                # A full disk may have ended the transaction already.
-                if self._connection.in_transaction:
-                    self._connection.execute("rollback")
-                raise
+            finally:
+                self._may_write = False
+                self._roll_back()
+
+    @contextlib.contextmanager
+    def _inner_writing(self) -> Iterator[None]:
+        if not self._may_write:
+            raise write_while_reading()
+        self._connection.execute("savepoint inner_block")
+        try:
+            yield
+            self._connection.execute("release inner_block")
+        except BaseException:
+            # A full disk may have ended the whole transaction already.
+            if self._connection.in_transaction:
+                self._connection.execute("rollback to inner_block")
+                self._connection.execute("release inner_block")
+            raise
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
@@ -108,12 +149,16 @@ class Records:
             yield self._connection
             return
         with self._own_words():
-            self._connection.execute("begin")
             try:
+                self._connection.execute("begin")
                 yield self._connection
             finally:
-                if self._connection.in_transaction:
-                    self._connection.execute("rollback")
+                self._roll_back()
+
+    def _roll_back(self) -> None:
+        """Undo what was not committed; after a commit there is nothing."""
+        if self._connection.in_transaction:
+            self._connection.execute("rollback")
 
     @contextlib.contextmanager
     def _own_words(self) -> Iterator[None]:
@@ -140,7 +185,7 @@ def _close(connection: sqlite3.Connection | None) -> None:
 
 
 def _prepare(connection: sqlite3.Connection, path: Path) -> None:
-    for pragma in ("foreign_keys=on", "trusted_schema=off", "cell_size_check=on"):
+    for pragma in _PRAGMAS:
         connection.execute(f"pragma {pragma}")
     if _number(connection, "user_version") == 0:
         _create(connection, path)
@@ -149,7 +194,23 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
     found = _number(connection, "user_version")
     if found != SCHEMA_NUMBER:
         raise newer(path, found)
-    connection.execute("pragma journal_mode=wal")
+
+
+def _log_ahead(connection: sqlite3.Connection, busy_seconds: float) -> None:
+    """Let readers read while somebody writes, and every commit wait for the disk.
+
+    SQLite does not wait by itself while another process makes the same change.
+    """
+    deadline = time.monotonic() + busy_seconds
+    while True:
+        try:
+            connection.execute("pragma journal_mode=wal")
+        except sqlite3.OperationalError as fault:
+            if not is_busy(fault) or time.monotonic() >= deadline:
+                raise
+            time.sleep(_PAUSE)
+        else:
+            break
     connection.execute("pragma synchronous=full")
 
 

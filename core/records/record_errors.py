@@ -7,16 +7,16 @@ import sqlite3
 from pathlib import Path
 from typing import Final
 
-from ..errors import BadInput
+from ..errors import BadInput, WatchwordError
 
 _FIELD: Final = "the records of launches"
 
 
 def records_problem(path: Path, fault: sqlite3.Error) -> BadInput:
     """An error of SQLite's as one of ours; its text may repeat contents and is not shown."""
-    name = str(getattr(fault, "sqlite_errorname", ""))
-    if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+    if is_busy(fault):
         return busy(path)
+    name = _name(fault)
     if name.startswith("SQLITE_FULL"):
         return not_written(path, "the disk is full")
     if name.startswith(("SQLITE_READONLY", "SQLITE_PERM")):
@@ -24,6 +24,15 @@ def records_problem(path: Path, fault: sqlite3.Error) -> BadInput:
     if name.startswith(("SQLITE_IOERR", "SQLITE_CANTOPEN")):
         return not_written(path, "the disk or folder does not allow it")
     return damaged(path)
+
+
+def is_busy(fault: sqlite3.Error) -> bool:
+    """Whether another process holds the file."""
+    return _name(fault).startswith(("SQLITE_BUSY", "SQLITE_LOCKED"))
+
+
+def _name(fault: sqlite3.Error) -> str:
+    return str(getattr(fault, "sqlite_errorname", ""))
 
 
 def busy(path: Path) -> BadInput:
@@ -66,4 +75,14 @@ def newer(path: Path, found: int) -> BadInput:
         f"A newer version of Watchword made {path} (schema {found}).",
         "Use that version. This one would lose what it doesn't know.",
         {"schema": found},
+    )
+
+
+def write_while_reading() -> WatchwordError:
+    """A writing block inside a reading one: a slip of the program's, not of the person's."""
+    return WatchwordError(
+        "write-while-reading",
+        "The records were about to be written while they were read",
+        "What would have been written then is undone when the reading ends.",
+        "Report this as a bug.",
     )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Self
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from ..errors import VerificationRefused
 from ..sev.advisories import Advisories
@@ -21,6 +21,7 @@ from .approvals import not_approved
 from .expected import ExpectedLaunch, expected_launch
 from .problems import FieldProblem
 from .rules import RulesBroken, broken_rules
+from .toml_document import Table
 
 LARGEST_SET = 64
 """Values that a set of approved values may have."""
@@ -28,13 +29,7 @@ MOST_CEKS = 1000
 """Chips that a profile may name."""
 
 
-class _Table(BaseModel):
-    """What all tables of a profile have in common: nothing unknown is let through."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
-
-
-class ApprovedFile(_Table):
+class ApprovedFile(Table):
     """A file: where it is, and the content that the owner agreed to.
 
     ``sha256`` without ``approved`` is a claim, of an imported profile, that the owner
@@ -65,7 +60,7 @@ class ApprovedFile(_Table):
         return self
 
 
-class OwnerCa(_Table):
+class OwnerCa(Table):
     """The owner CA that the platform must have: its fingerprint, and the file that it came from."""
 
     sha256: of.Sha256 | None = Field(
@@ -80,7 +75,7 @@ class OwnerCa(_Table):
         return self
 
 
-class PinnedCek(_Table):
+class PinnedCek(Table):
     """A chip that the guest may run on, by its endorsement key."""
 
     sha256: of.Sha256 = Field(description="SHA-256 of the CEK's signed 0x414 bytes")
@@ -104,7 +99,7 @@ class SecretReference:
     entry: str
 
 
-class GuestProfile(_Table):
+class GuestProfile(Table):
     """What the owner agreed should run, where, and which secrets it may have.
 
     Sets (firmware, kernel, initrd, cmdline, vcpus, cpu) mean: any of these.

@@ -31,9 +31,10 @@ def _same(value: object) -> object:
     return value
 
 
-def _value(
+def read_by(
     read: Callable[[Any], object], schema: _Schema, write: Callable[[Any], object] = _same
 ) -> _Annotations:
+    """A field whose value ``read`` takes from TOML; ``schema`` says what that may be."""
     return PlainValidator(read), PlainSerializer(write), WithJsonSchema(schema)
 
 
@@ -91,12 +92,12 @@ def _distinct_guids(secrets: dict[str, str]) -> dict[str, str]:
 
 def _text(limit: int) -> _Annotations:
     schema = {"type": "string", "maxLength": limit}
-    return _value(lambda value: fields.read_text(value, limit), schema)
+    return read_by(lambda value: fields.read_text(value, limit), schema)
 
 
 def _number(most: int) -> _Annotations:
     schema = {"type": "integer", "minimum": 0, "maximum": most}
-    return _value(lambda value: fields.read_whole(value, most), schema)
+    return read_by(lambda value: fields.read_whole(value, most), schema)
 
 
 _SHA256: _Schema = {"type": "string", "pattern": "^[0-9a-fA-F]{64}$"}
@@ -121,39 +122,43 @@ _CMDLINE: _Schema = {
 
 LongText = Annotated[str, *_text(1000)]
 ShortText = Annotated[str, *_text(200)]
-Sha256 = Annotated[str, *_value(fields.read_sha256, _SHA256)]
-ChipId = Annotated[str, *_value(fields.read_chip_id, _CHIP_ID)]
+Sha256 = Annotated[str, *read_by(fields.read_sha256, _SHA256)]
+ChipId = Annotated[str, *read_by(fields.read_chip_id, _CHIP_ID)]
 FilePath = Annotated[
-    str, *_value(fields.read_path, {"type": "string", "pattern": "^/", "maxLength": 4096})
+    str, *read_by(fields.read_path, {"type": "string", "pattern": "^/", "maxLength": 4096})
 ]
 FileSize = Annotated[int, *_number(1 << 31)]
-Moment = Annotated[datetime, *_value(fields.read_time, {"type": "string", "format": "date-time"})]
-Format = Annotated[int, *_value(fields.read_format, {"const": 1})]
-ProfileName = Annotated[str, *_value(fields.read_name, _NAME)]
-Technology = Annotated[str, *_value(fields.read_technology, {"enum": ["sev", "sev-es"]})]
-PolicyValue = Annotated[Policy, *_value(fields.read_policy, _TEXT_OR_NUMBER, Policy.names)]
-ApiVersion = Annotated[tuple[int, int], *_value(fields.read_api, _API, fields.write_api)]
+Moment = Annotated[datetime, *read_by(fields.read_time, {"type": "string", "format": "date-time"})]
+Format = Annotated[int, *read_by(fields.read_format, {"const": 1})]
+ProfileName = Annotated[str, *read_by(fields.read_name, _NAME)]
+Technology = Annotated[str, *read_by(fields.read_technology, {"enum": ["sev", "sev-es"]})]
+PolicyValue = Annotated[Policy, *read_by(fields.read_policy, _TEXT_OR_NUMBER, Policy.names)]
+ApiVersion = Annotated[tuple[int, int], *read_by(fields.read_api, _API, fields.write_api)]
 Build = Annotated[int, *_number(255)]
-VcpuCounts = Annotated[tuple[int, ...], *_value(fields.read_vcpus, _VCPUS, fields.write_vcpus)]
-Cpu = Annotated[fields.GuestCpu, *_value(fields.read_cpu, {"type": "string"}, lambda cpu: cpu.name)]
+VcpuCounts = Annotated[tuple[int, ...], *read_by(fields.read_vcpus, _VCPUS, fields.write_vcpus)]
+Cpu = Annotated[
+    fields.GuestCpu, *read_by(fields.read_cpu, {"type": "string"}, lambda cpu: cpu.name)
+]
 Cmdline = Annotated[
-    fields.CommandLine, *_value(fields.read_cmdline, _CMDLINE, fields.write_cmdline)
+    fields.CommandLine, *read_by(fields.read_cmdline, _CMDLINE, fields.write_cmdline)
 ]
 Generation = Annotated[
     VmsaGeneration | None,
-    *_value(fields.read_generation, {"enum": ["auto", "legacy", "init2"]}, fields.write_generation),
+    *read_by(
+        fields.read_generation, {"enum": ["auto", "legacy", "init2"]}, fields.write_generation
+    ),
 ]
 SevFeatures = Annotated[
-    int, *_value(fields.read_sev_features, _TEXT_OR_NUMBER, lambda value: f"{value:#x}")
+    int, *read_by(fields.read_sev_features, _TEXT_OR_NUMBER, lambda value: f"{value:#x}")
 ]
 GuestRoute = Annotated[
-    Route, *_value(fields.read_route, {"enum": ["grub", "kernel"]}, lambda route: route.value)
+    Route, *read_by(fields.read_route, {"enum": ["grub", "kernel"]}, lambda route: route.value)
 ]
-HostUrl = Annotated[str, *_value(fields.read_host, {"type": "string"})]
+HostUrl = Annotated[str, *read_by(fields.read_host, {"type": "string"})]
 Secrets = Annotated[
     dict[
         Annotated[str, AfterValidator(fields.read_secret_key)],
-        Annotated[str, *_value(fields.read_entry, {"type": "string"})],
+        Annotated[str, *read_by(fields.read_entry, {"type": "string"})],
     ],
     AfterValidator(_distinct_guids),
 ]

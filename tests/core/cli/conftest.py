@@ -12,10 +12,14 @@ from pathlib import Path
 
 import pytest
 
+from watchword.core.amd import roots
+from watchword.core.cli import cek_options
 from watchword.core.cli import main as command_line
 from watchword.core.simulator import PlatformKeys, StartOrder, build_firmware, save_platform
 
+from .batch_support import Batches, Home, simulated_roots
 from .guest_support import Guests
+from .launch_support import Launches
 from .support import ROLES, HostThread, Outcome
 
 
@@ -36,6 +40,12 @@ def _ctrl_c_is_not_ignored():
         signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture(autouse=True)
+def _home_of_its_own(monkeypatch, tmp_path_factory):
+    """No test reads or writes the folder of whoever runs it."""
+    monkeypatch.setenv("WATCHWORD_HOME", str(tmp_path_factory.mktemp("home")))
 
 
 @pytest.fixture
@@ -151,3 +161,28 @@ def guests(monkeypatch, command, tmp_path, firmware):
     """``watchword guest`` with a home of its own."""
     monkeypatch.setenv("WATCHWORD_HOME", str(tmp_path))
     return Guests(command, tmp_path, firmware)
+
+
+@pytest.fixture
+def batch_home(monkeypatch, tmp_path, keys, firmware):
+    """A home with a vault and guest web; the simulated machine's root counts as AMD's."""
+    monkeypatch.setenv("WATCHWORD_HOME", str(tmp_path))
+    for variable in ("DBUS_SESSION_BUS_ADDRESS", "WATCHWORD_VAULT_PASSPHRASE"):
+        monkeypatch.delenv(variable, raising=False)
+    for module in (roots, cek_options):
+        monkeypatch.setattr(module, "amd_roots", lambda: simulated_roots(keys))
+    made = Home(tmp_path, keys, firmware)
+    made.profile()
+    return made
+
+
+@pytest.fixture
+def batches(command, folder, batch_home, platform):
+    (folder / "chain.cert").write_bytes((platform / "full_chain.cert").read_bytes())
+    return Batches(command, folder, batch_home)
+
+
+@pytest.fixture
+def launches(command, folder, batch_home):
+    """``watchword launch`` with a home in which guest web is kept, and VMs to launch it on."""
+    return Launches(command, folder, batch_home)

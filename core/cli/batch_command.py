@@ -1,0 +1,199 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``watchword --batch FLEET.toml``: the launches of a manifest without a screen."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import os
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..batch.checking import check_fleet
+from ..batch.json_lines import JsonLinesFile
+from ..batch.manifest import LARGEST_MANIFEST
+from ..batch.runner import BatchOrder, Phase, run_batch
+from ..batch.taking_up import EarlierLaunches
+from ..errors import UsageError, VaultError, WatchwordError
+from ..files import read_file
+from ..guest.store import ProfileStore, profiles_folder
+from ..launch.store import LaunchStore
+from ..records.database import Records, records_folder
+from ..vault.opening import read_header
+from ..vault.vault_file import VaultFile
+from .batch_output import BatchTeller
+from .command import HelpText, Parser
+from .desk_options import add_desk_options, desk_over, surroundings_of
+from .output import Console, Result
+from .vault_options import (
+    PASSPHRASE_VARIABLE,
+    opened_vault,
+    opens_unattended,
+    vault_folder,
+)
+
+if TYPE_CHECKING:
+    from ..batch.fleet import Fleet
+
+_WITHHELD = (PASSPHRASE_VARIABLE, "CREDENTIALS_DIRECTORY")
+"""What start commands don't find in their environment: whatever opens the vault."""
+
+_DESCRIPTION = """\
+Launches the guests of a manifest one after the other, without asking anything.
+The whole manifest is checked first, and nothing starts while anything is wrong
+with it; what happens to one launch never stops the others. Nothing is waived:
+profiles pin their chips, and a weak policy is refused.
+
+stdout has a JSON line for each event and result, and a summary at its end;
+stderr has words for people."""
+_EPILOG = """\
+exit status: 0 all done, 3 or 6 the manifest can't be run, 7 some launches
+failed, 9 none failed but some wait for somebody, 130 interrupted
+
+example:
+  watchword --batch fleet.toml --check"""
+
+
+def build_batch_parser() -> Parser:
+    """The parser of ``watchword --batch``."""
+    parser = Parser(
+        prog="watchword",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=HelpText,
+        allow_abbrev=False,
+    )
+    # Its value may be missing so that --help comes to be read after it.
+    parser.add_argument("--batch", metavar="FLEET.toml", nargs="?", help="the manifest")
+    parser.add_argument(
+        "--check", action="store_true", help="check the manifest, and start nothing"
+    )
+    parser.add_argument(
+        "--phase",
+        choices=[phase.value for phase in Phase],
+        default=Phase.ALL.value,
+        help="prepare: write what the hosts need; complete: go on with what was prepared;"
+        " all (default): both",
+    )
+    parser.add_argument(
+        "--allow-start", action="store_true", help="run the manifest's start commands"
+    )
+    parser.add_argument(
+        "--output", metavar="FILE", help="append the JSON lines to FILE instead of stdout"
+    )
+    parser.add_argument("--json", action="store_true", help="as it is anyway")
+    add_desk_options(parser)
+    parser.set_defaults(run=_batch)
+    return parser
+
+
+def _batch(arguments: argparse.Namespace, console: Console) -> Result:
+    if arguments.batch is None:
+        raise _no_manifest()
+    console.as_json = arguments.output is None
+    with contextlib.ExitStack() as stack:
+        file = None
+        if arguments.output is not None:
+            file = stack.enter_context(JsonLinesFile(Path(arguments.output), "--output"))
+        teller = BatchTeller(console, file)
+        try:
+            return _run(arguments, console, teller)
+        except WatchwordError as error:
+            teller.failure(error)
+            raise
+
+
+def _run(arguments: argparse.Namespace, console: Console, teller: BatchTeller) -> Result:
+    path, phase = Path(arguments.batch), Phase(arguments.phase)
+    teller.event({"event": "batch", "manifest": str(path), "phase": phase.value})
+    manifest = _Manifest(path, read_file(path, "the manifest", LARGEST_MANIFEST))
+    if arguments.check:
+        entries = _entries_if_unattended(arguments, console)
+        return _checked(manifest.fleet(entries), phase, teller, vault_known=entries is not None)
+    with contextlib.ExitStack() as stack:
+        try:
+            vault = stack.enter_context(opened_vault(arguments, console))
+        except VaultError:
+            manifest.fleet(None)  # what is wrong with the manifest is told first
+            raise
+        fleet = manifest.fleet([entry.name for entry in vault.list()])
+        if phase is Phase.ALL and fleet.starting and not arguments.allow_start:
+            raise _start_not_allowed(fleet.starting)
+        teller.warnings(fleet.warnings)
+        surroundings = surroundings_of(arguments, console)
+        records = stack.enter_context(Records.open(records_folder()))
+        desk = stack.enter_context(desk_over(records, vault, surroundings, console))
+        # An older copy of the records is noticed before anything begins.
+        teller.event({"event": "records", "rollback": desk.rollback.value})
+        order = BatchOrder(phase=phase, folder=manifest.folder, environment=_environment())
+        summary = asyncio.run(
+            run_batch(fleet, desk, surroundings, order=order, report=teller.event)
+        )
+    return Result(teller.summary(summary), (), summary.exit_status)
+
+
+class _Manifest:
+    """A manifest's bytes, and where it lies."""
+
+    def __init__(self, path: Path, data: bytes) -> None:
+        self.folder = path.absolute().parent
+        self._field = str(path)
+        self._data = data
+
+    def fleet(self, vault_entries: Collection[str] | None) -> Fleet:
+        """Its launches, checked; raises as ``check_fleet``."""
+        store = ProfileStore(profiles_folder())
+        return check_fleet(self._data, self._field, self.folder, store, vault_entries)
+
+
+def _checked(fleet: Fleet, phase: Phase, teller: BatchTeller, *, vault_known: bool) -> Result:
+    """Nothing stands against the manifest, if nothing of an earlier run does."""
+    folder = records_folder()
+    if phase is not Phase.COMPLETE and Records.exists(folder):
+        with Records.open(folder) as records:
+            EarlierLaunches(LaunchStore(records), fleet).refuse_under_way(fleet)
+    teller.warnings(fleet.warnings)
+    return Result(teller.checked(fleet, vault_known=vault_known), ())
+
+
+def _entries_if_unattended(
+    arguments: argparse.Namespace, console: Console
+) -> Collection[str] | None:
+    """The names of the vault's entries; None where it can't be opened without asking anybody."""
+    try:
+        header = read_header(VaultFile(vault_folder(arguments)).read())
+        if opens_unattended(arguments, header.slot.WAY):
+            with opened_vault(arguments, console) as vault:
+                return [entry.name for entry in vault.list()]
+        why = "it would have to be asked for"
+    except VaultError as error:
+        why = error.title
+    console.note(f"warning: the vault was not looked into: {why}. Its entries were not checked.")
+    return None
+
+
+def _environment() -> Mapping[str, str]:
+    return {key: value for key, value in os.environ.items() if key not in _WITHHELD}
+
+
+def _no_manifest() -> UsageError:
+    return UsageError(
+        "bad-arguments",
+        "watchword can't be called like that",
+        "Argument --batch: the manifest is missing.",
+        "See `watchword --batch --help`.",
+    )
+
+
+def _start_not_allowed(names: Sequence[str]) -> UsageError:
+    return UsageError(
+        "start-not-allowed",
+        "The manifest would run commands",
+        f"It has start commands, for {len(names)} launches ({names[0]} is the first). Nothing was"
+        " started.",
+        "Read them, and say --allow-start if they may be run. Without them: --phase prepare,"
+        " start the VMs, --phase complete.",
+        {"launches": list(names)},
+    )

@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a batch tells: JSON lines for programs, on stdout or in a file, and stderr for people."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from ..batch.fleet import Fleet
+from ..batch.json_lines import JsonLinesFile
+from ..batch.manifest_errors import ManifestInvalid, ManifestRefused
+from ..batch.results import BatchSummary, LaunchResult, Outcome
+from ..errors import ExitStatus, WatchwordError
+from .output import Console
+
+_WORDS = {
+    Outcome.DONE: "done: it runs and has its secrets",
+    Outcome.VERIFIED: "verified; nothing was handed over",
+    Outcome.PREPARED: "prepared; have the VM started with the files",
+    Outcome.DONE_BEFORE: "done before; nothing was done now",
+    Outcome.WAITING: "WAITING",
+    Outcome.FAILED: "FAILED",
+    Outcome.INTERRUPTED: "INTERRUPTED: take it up with --phase complete",
+    Outcome.NOT_BEGUN: "not begun",
+}
+
+
+class BatchTeller:
+    """Tells each event at once; output that can't be written stops nothing."""
+
+    def __init__(self, console: Console, file: JsonLinesFile | None) -> None:
+        self._console = console
+        self._file = file
+
+    def event(self, event: Mapping[str, object]) -> None:
+        """Something that happened: a JSON line, and words for people if it is of interest."""
+        value = {**event, "time": datetime.now(UTC).isoformat(timespec="milliseconds")}
+        if self._file is None:
+            self._console.event(value)
+        else:
+            self._file.write(value)
+            self._console.output_lost |= self._file.lost
+        words = _LINES.get(str(event["event"]))
+        if words is not None:
+            self._console.note(words(event))
+
+    def warnings(self, warnings: Sequence[str]) -> None:
+        """What had better be known before a launch."""
+        for warning in warnings:
+            self._console.note(f"warning: {warning}")
+
+    def checked(self, fleet: Fleet, *, vault_known: bool) -> dict[str, object]:
+        """Tell that nothing stands against a manifest; the same as a payload."""
+        payload: dict[str, object] = {
+            "event": "checked",
+            "launches": len(fleet.launches),
+            "starting": list(fleet.starting),
+            "vault_checked": vault_known,
+            "warnings": list(fleet.warnings),
+        }
+        if self._file is not None:
+            self.event({**payload, "ok": True})
+        words = "launch is" if len(fleet.launches) == 1 else "launches are"
+        self._console.note(f"{len(fleet.launches)} {words} in order. Nothing was started.")
+        if fleet.starting:
+            self._console.note(
+                f"{len(fleet.starting)} would be started by a command, with --allow-start."
+            )
+        return payload
+
+    def failure(self, error: WatchwordError) -> None:
+        """An error that ends the batch; whoever called tells it on the console."""
+        if isinstance(error, ManifestInvalid | ManifestRefused):
+            for problem in error.problems:
+                self._console.note(f"  {problem}")
+        if self._file is not None:
+            self.event({"event": "error", "ok": False, "error": error.as_json()})
+        elif self._console.as_json:
+            self._console.note(f"{error.title}. {error.message} {error.remedy}")
+
+    def summary(self, summary: BatchSummary) -> dict[str, object]:
+        """Tell what came of all; the summary as a payload, which is the last line."""
+        payload = summary.as_json()
+        if self._file is not None:
+            self.event({**payload, "ok": summary.exit_status is ExitStatus.OK})
+        counts = ", ".join(
+            f"{summary.count(one)} {one.value}" for one in Outcome if summary.count(one)
+        )
+        self._console.note(f"{len(summary.results)} launches: {counts}.")
+        for result in summary.results:
+            if result.outcome in (Outcome.FAILED, Outcome.WAITING) and result.error is not None:
+                self._console.note(f"  {result.outcome.value}: {_short(result)}")
+        return payload
+
+
+def _short(result: LaunchResult) -> str:
+    error = result.error
+    return result.name if error is None else f"{result.name} ({error.code}): {error.title}"
+
+
+def _launch_line(event: Mapping[str, Any]) -> str:
+    return f"{event['name']}: launch {event['launch']}"
+
+
+def _step_line(event: Mapping[str, Any]) -> str:
+    return f"{event['name']}: {event['step']} {event['state']}"
+
+
+def _result_line(event: Mapping[str, Any]) -> str:
+    said = f"{event['name']}: {_WORDS[Outcome(event['outcome'])]}"
+    error = event.get("error")
+    if isinstance(error, Mapping):
+        said += f": {error['title']}. {error['message']} {error['remedy']}"
+    return said
+
+
+_LINES: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
+    "launch": _launch_line,
+    "step": _step_line,
+    "result": _result_line,
+}

@@ -22,14 +22,21 @@ case "$*" in
         echo "venv" >>"$CALLS"
         mkdir -p "$4/bin" && cp -- "$0" "$4/bin/python" ;;
     *"import watchword.core"*) [ -x "$here/watchword" ] ;;
+    *"import PySide6"*) [ -z "$FAKE_QT" ] ;;
     *"-m pip "*)
         echo "$*" >>"$CALLS"
         [ -z "$FAKE_PIP_SAYS" ] || { echo "$FAKE_PIP_SAYS"; exit 1; }
         cp -- "$FAKES/launched" "$here/watchword"
+        cp -- "$FAKES/launched" "$here/watchword-gui"
         cp -- "$FAKES/launched" "$here/pytest" ;;
 esac
 """
 LAUNCHED = r"""#!/bin/bash
+if [ "$*" = --check ]; then
+    [ -z "$FAKE_QT" ] || echo "Qt can't show a window here." >&2
+    [ -z "$FAKE_QT" ]
+    exit
+fi
 {
     printf '%s' "$(basename -- "$0")"
     printf ' [%s]' "$@"

@@ -49,6 +49,18 @@ def test_fast_alone_leaves_out_slow_tests_of_all(tree) -> None:
     assert tree.calls()[-2:] == [f"{run} [-m] [not slow]" for run in RUNS]
 
 
+def test_without_qts_libraries_the_windows_tests_are_left_out_and_it_says_so(tree) -> None:
+    result = tree.run("test", FAKE_QT="missing")
+    assert "the window's tests are left out" in result.stdout
+    assert all("[--ignore] [tests/gui]" in call for call in tree.calls()[-2:])
+
+
+def test_ci_leaves_out_nothing(tree) -> None:
+    result = tree.run("test", FAKE_QT="missing", CI="true")
+    assert result.returncode == 1
+    assert "CI=true leaves nothing out" in result.stderr
+
+
 def test_the_exit_status_is_pytests(tree) -> None:
     assert tree.run("test", FAKE_STATUS="5").returncode == 5
 

@@ -103,15 +103,38 @@ def test_state_lives_in_a_directory_of_its_own_that_is_removed(tree) -> None:
     assert not home.exists()
 
 
+def test_where_there_is_a_display_the_wizard_opens_and_its_size_is_told_first(tree) -> None:
+    first = tree.run("try", DISPLAY=":0")
+    calls = tree.calls()
+    assert "about 90 MB" in first.stdout
+    assert "-r requirements/gui.txt" in calls[1]
+    assert calls[-1] == "watchword-gui [--try]"
+    assert "about 90 MB" not in tree.run("try", WAYLAND_DISPLAY="wayland-0").stdout
+    assert tree.calls() == ["watchword-gui [--try]"]
+
+
 @pytest.mark.parametrize(
-    ("arguments", "display", "said"),
-    [([], ":0", True), (["--headless"], ":0", False), ([], "", False)],
+    ("arguments", "last"),
+    [
+        (["--attack", "silence"], "watchword-gui [--try] [--attack] [silence]"),
+        (["--attack=silence"], "watchword-gui [--try] [--attack=silence]"),
+        (["--attack", "list"], "watchword [rehearse] [--attack] [list]"),
+        (["--attack=list"], "watchword [rehearse] [--attack=list]"),
+        (["--headless"], "watchword [rehearse]"),
+        (["--vcpus", "2"], "watchword [rehearse] [--vcpus] [2]"),
+    ],
 )
-def test_where_there_is_a_display_it_says_that_the_wizard_is_not_there_yet(
-    tree, arguments: list[str], display: str, said: bool
+def test_what_the_wizard_asks_for_itself_runs_in_the_terminal(
+    tree, arguments: list[str], last: str
 ) -> None:
-    result = tree.run("try", *arguments, DISPLAY=display)
-    assert ("The wizard is not in this version yet" in result.stdout) == said
+    tree.run("try", *arguments, DISPLAY=":0")
+    assert tree.calls()[-1] == last
+
+
+def test_where_qt_cant_load_the_launch_runs_in_the_terminal(tree) -> None:
+    result = tree.run("try", DISPLAY=":0", FAKE_QT="missing")
+    assert "Qt can't show a window here." in result.stderr
+    assert "runs here in the terminal" in result.stdout
     assert tree.calls()[-1] == "watchword [rehearse]"
 
 

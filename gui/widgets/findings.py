@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is weak in a policy, as sentences with an icon and a word; or that nothing is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QGridLayout, QWidget
+
+from watchword.core.sev.policy import PolicyFinding
+
+from .fonts import SMALL, TIGHT
+from .icon_mark import IconMark
+from .layouts import empty_out
+from .policy_words import finding_look
+from .state_badge import Look
+from .text_label import TextLabel
+from .tones import Tone
+
+
+class Findings(QWidget):
+    """A list of findings, refusals first."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._grid = QGridLayout(self)
+        self._grid.setContentsMargins(0, 0, 0, 0)
+        self._grid.setHorizontalSpacing(SMALL)
+        self._grid.setVerticalSpacing(TIGHT)
+        self._grid.setColumnStretch(2, 1)
+        self._sentences: list[str] = []
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """What is said, with the word before each sentence."""
+        return tuple(self._sentences)
+
+    def show_findings(self, findings: Sequence[PolicyFinding]) -> None:
+        """Show these in place of those before."""
+        self._sentences = []
+        empty_out(self._grid)
+        for finding in findings:
+            self._add(finding_look(finding), finding.text)
+        if not findings:
+            good = Look("ok", self.tr("Good"), Tone.OK)
+            self._add(good, self.tr("Nothing is weak in this policy."))
+        self.setAccessibleName(" ".join(self._sentences))
+
+    def _add(self, look: Look, text: str) -> None:
+        self._sentences.append(f"{look.word}: {text}")
+        row = len(self._sentences)
+        top = Qt.AlignmentFlag.AlignTop
+        self._grid.addWidget(IconMark(look.icon, look.tone), row, 0, top)
+        word = TextLabel(look.word, bold=True, tone=look.tone)
+        word.setWordWrap(False)
+        self._grid.addWidget(word, row, 1, top)
+        self._grid.addWidget(TextLabel(text), row, 2)

@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
+from typing import Final, Protocol
 from uuid import UUID
 
 from ..hosts.protocol import Host
@@ -17,7 +18,9 @@ from ..sev.diagnosis_question import ApprovedContents
 from ..sev.digest import LaunchDigest
 from ..sev.firmware import FirmwareImage
 from ..sev.measurement import FirmwareRequirements
+from ..sev.platform import Platform
 from ..sev.policy import ApprovedPolicy
+from ..sev.secret_packet import Packet
 from ..sev.secret_table import (
     Route,
     SecretEntry,
@@ -27,6 +30,7 @@ from ..sev.secret_table import (
     with_trailing_nul,
 )
 from ..sev.session import LaunchMaterial
+from .keeper import UNKEPT, LaunchKeeper
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +39,14 @@ class SecretOrder:
 
     ``load`` is called only after the measurement was verified.
     ``test`` marks a secret of no worth, the only kind for a platform that is not proven.
+    ``entry`` names the vault's entry that it comes from, if it comes from there.
     """
 
     name: str
     guid: UUID
     load: Callable[[], Secret] = field(repr=False)
     test: bool = False
+    entry: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +88,7 @@ def _load_all(
             {
                 "name": order.name,
                 "guid": str(order.guid),
+                **({} if order.entry is None else {"entry": order.entry}),
                 "size": len(data),
                 "trailing_nul_added": nul,
                 "ends_with_newline": newline,
@@ -98,8 +105,44 @@ class AdoptedKeys:
     tik: Secret
 
 
+@dataclass(frozen=True, slots=True)
+class EarlierSession:
+    """A session that an earlier process made.
+
+    ``load_keys``  TEK and TIK for the platform that was judged again; refuses any other one
+    """
+
+    material: LaunchMaterial
+    load_keys: Callable[[Platform], AdoptedKeys] = field(repr=False)
+
+
+class PlatformRules(Protocol):
+    """What the owner asks of a platform beside its chain."""
+
+    def admit(self, platform: Platform) -> Mapping[str, object]:
+        """Raise VerificationRefused if nothing may be started there; what the record tells."""
+
+    def allow_secrets(self, platform: Platform | None) -> None:
+        """Raise VerificationRefused unless secrets may be sealed for it."""
+
+
+class NoPlatformRules:
+    """The chain alone decides."""
+
+    def admit(self, platform: Platform) -> Mapping[str, object]:
+        """Any that the chain speaks for."""
+        del platform
+        return {}
+
+    def allow_secrets(self, platform: Platform | None) -> None:
+        """Any that was admitted."""
+
+
 def _no_other_firmware() -> tuple[tuple[str, FirmwareImage], ...]:
     return ()
+
+
+_NO_RULES: Final = NoPlatformRules()
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,10 +152,15 @@ class SevPlan:
     ``digests``            the approved launch digests; the verdict says which one matched
     ``secret_area``        bytes of the firmware's secret area, None where it is not known
     ``certificate_files``  names and contents, beside what the host says (AMD's copy of the CEK)
+    ``known_certificates`` what an earlier process gathered: judged again, and nobody is asked
+    ``platform_rules``     what is asked of a platform beside its chain
     ``approved``           what the digests were made of, to explain a mismatch with
     ``other_firmware``     other images at hand, read only after a mismatch
     ``ask_host``           whether the host is asked for its certificates
     ``adopted_keys``       keys made elsewhere, instead of a session of our own
+    ``earlier_session``    the session that an earlier process made
+    ``kernel_hashes``, ``contents``  for whoever starts the VM: whether a kernel is measured,
+    and what was approved in words
     """
 
     digests: tuple[LaunchDigest, ...]
@@ -123,19 +171,28 @@ class SevPlan:
     route: Route = Route.GRUB
     ask_host: bool = True
     certificate_files: tuple[tuple[str, bytes], ...] = ()
+    known_certificates: PlatformCertificates | None = None
     trusted_roots: tuple[AmdCertificate, ...] = ()
     oca_pin: str | None = None
     cek_pins: tuple[str, ...] = ()
+    platform_rules: PlatformRules = _NO_RULES
     platform_waiver: str | None = None
     adopted_keys: AdoptedKeys | None = None
+    earlier_session: EarlierSession | None = None
     approved: tuple[ApprovedContents | bytes, ...] = ()
     other_firmware: Callable[[], tuple[tuple[str, FirmwareImage], ...]] = _no_other_firmware
+    kernel_hashes: bool = False
+    contents: tuple[str, ...] = ()
 
 
 CertificateFile = tuple[str, bytes]
 """A name to call it by in errors, and its content."""
 OpenHost = Callable[[], AbstractAsyncContextManager[Host]]
 """Opens a connection that lasts for one step; connections are not kept while idle."""
+MoreCertificates = Callable[
+    [bytes | None, PlatformCertificates], Awaitable[Sequence[CertificateFile]]
+]
+"""What others know of a chip id (64 bytes), with what there is so far."""
 
 
 async def _nobody_starts(material: LaunchMaterial) -> None:
@@ -143,10 +200,10 @@ async def _nobody_starts(material: LaunchMaterial) -> None:
     del material
 
 
-async def _no_more_certificates(
+async def nobody_else_knows(
     chip_id: bytes | None, so_far: PlatformCertificates
 ) -> Sequence[CertificateFile]:
-    """Nobody else is asked."""
+    """Nobody but the host is asked."""
     del chip_id, so_far
     return ()
 
@@ -162,6 +219,9 @@ class SevWorld:
     the CEK; asked after the host, with what there is so far
     ``random``         a source such as ``os.urandom``
     ``seen_nonces``    measurement nonces of earlier launches
+    ``report_nonce``   the nonce (16 bytes) to ask for a report with, where it can't be any random
+    one: a host that is reached by hand has to know it with the packet
+    ``keeper``         has on disk what must be there before the next thing happens
     """
 
     open_platform: OpenHost
@@ -170,7 +230,7 @@ class SevWorld:
     roots: tuple[RootKeys, ...]
     advisories: Advisories
     start: Callable[[LaunchMaterial], Awaitable[None]] = _nobody_starts
-    more_certificates: Callable[
-        [bytes | None, PlatformCertificates], Awaitable[Sequence[CertificateFile]]
-    ] = _no_more_certificates
+    more_certificates: MoreCertificates = nobody_else_knows
     seen_nonces: Collection[bytes] = ()
+    report_nonce: Callable[[Packet | None], bytes] | None = None
+    keeper: LaunchKeeper = UNKEPT

@@ -25,6 +25,7 @@ create table launches (
 ) strict, without rowid;
 create index launches_by_time on launches (created, id);
 create index launches_by_state on launches (state);
+create index launches_by_guest on launches (guest, created, id);
 
 create table packets (
     launch_id text primary key references launches (id),

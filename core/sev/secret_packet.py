@@ -192,5 +192,6 @@ def platform_not_proven(kind: str) -> VerificationRefused:
         "platform-not-proven",
         "This platform may not have a real secret",
         f"Its chain is {kind}, so AMD vouches for nothing here.",
-        "Only secrets marked as test secrets can be sent (--test-secret NAME=FILE).",
+        "Only test secrets can be sent: --test-secret NAME=FILE, or an entry that was added to the"
+        " vault with --kind test-secret.",
     )

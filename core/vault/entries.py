@@ -36,6 +36,8 @@ class EntryKind(StrEnum):
     """TEK or TIK of one launch."""
     SIGNING_KEY = "signing-key"
     """Signs evidence."""
+    RECORD_KEY = "record-key"
+    """Shows that records of launches are as they were written."""
     RECOVERY = "recovery"
     """A disk's spare passphrase, for the day on which the first one is lost."""
 

@@ -157,6 +157,19 @@ def test_stopping_after_the_verdict_sends_nothing_and_close_erases_the_keys(
     assert all(key.wiped for key in session_keys(driver))
 
 
+def test_running_up_to_a_step_that_was_taken_takes_no_further_one(
+    keys: PlatformKeys, loads: Loads
+) -> None:
+    async def act(driver: SevLaunch, host: SimulatedHost) -> None:
+        for until in ("measurement", "measurement", "platform"):
+            await driver.run(until=until)
+        assert host.processor.packets == ()
+
+    driver = on_simulated_host(keys, make_plan(keys, loads), act)
+    assert driver.launch.status("secret").state is StepState.READY
+    assert loads.given == []
+
+
 def test_a_completed_launch_has_wiped_the_secret_and_the_keys(
     keys: PlatformKeys, loads: Loads
 ) -> None:

@@ -10,7 +10,7 @@ import stat
 
 import pytest
 
-from watchword.core.errors import UsageError, VaultError
+from watchword.core.errors import UsageError, VaultError, VerificationRefused
 from watchword.core.secret import Secret
 from watchword.core.vault.entries import EntryKind, generate_disk_passphrase
 from watchword.core.vault.header import OpenWith
@@ -104,19 +104,28 @@ def test_a_removed_entry_is_no_longer_in_the_file(passphrase_vault, folder):
 
 
 def test_the_keys_of_a_launch_are_stored_once_and_erased(keyring_vault):
-    store_launch_keys(keyring_vault, "7f-3", Secret(b"k" * 16), Secret(b"i" * 16))
-    assert [revealed(key) for key in read_launch_keys(keyring_vault, "7f-3")] == [
+    binding = b"b" * 32
+    store_launch_keys(keyring_vault, "7f-3", Secret(b"k" * 16), Secret(b"i" * 16), binding)
+    assert [revealed(key) for key in read_launch_keys(keyring_vault, "7f-3", binding)] == [
         b"k" * 16,
         b"i" * 16,
     ]
     assert {entry.name for entry in keyring_vault.list()} == set(launch_key_names("7f-3"))
-    again = (keyring_vault, "7f-3", Secret(b"x" * 16), Secret(b"y" * 16))
+    again = (keyring_vault, "7f-3", Secret(b"x" * 16), Secret(b"y" * 16), binding)
     assert code_of(VaultError, store_launch_keys, *again) == "entry-exists"
     assert erase_launch_keys(keyring_vault, "7f-3")
     assert not erase_launch_keys(keyring_vault, "7f-3")
     assert keyring_vault.list() == ()
-    assert code_of(VaultError, read_launch_keys, keyring_vault, "7f-3") == "entry-missing"
+    read = (keyring_vault, "7f-3", binding)
+    assert code_of(VaultError, read_launch_keys, *read) == "launch-keys-missing"
     assert code_of(UsageError, launch_key_names, "../7") == "bad-launch-id"
+
+
+@pytest.mark.parametrize("other", [b"c" * 32, b"", b"b" * 31])
+def test_keys_are_given_out_only_for_what_they_were_made_for(keyring_vault, other):
+    store_launch_keys(keyring_vault, "7f-3", Secret(b"k" * 16), Secret(b"i" * 16), b"b" * 32)
+    read = (keyring_vault, "7f-3", other)
+    assert code_of(VerificationRefused, read_launch_keys, *read) == "launch-record-changed"
 
 
 def test_a_generated_disk_passphrase_is_33_bytes_in_base64_without_newline():

@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Waits, for a bounded time, until somebody answers where a launch's VM is to be."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from ..errors import AnswerPending, HostError
+from ..hosts.protocol import Host
+
+_FIRST_PAUSE: Final = 0.1
+_LONGEST_PAUSE: Final = 2.0
+_ABSENT: Final = "host-socket-missing"
+_REFUSED: Final = "host-refused-connection"
+
+Connect = Callable[[str], Awaitable[Host]]
+"""Reaches the host of a URL; raises UsageError or HostError."""
+
+
+async def wait_for_vm(
+    connect: Connect, url: str, seconds: float, *, go_on: str, started_here: bool = False
+) -> None:
+    """Return once a monitor answers at the URL; what it says is not looked at.
+
+    ``seconds``       how long to try; 0 tries once
+    ``go_on``         the command that takes the launch on later
+    ``started_here``  whether a command of ours has started it, so that nobody else is awaited
+    Raises AnswerPending ``vm-not-started`` where a person has still to start the VM, HostError
+    ``vm-did-not-appear`` where our command should have, and any other HostError at once.
+    """
+    deadline = asyncio.get_running_loop().time() + seconds
+    pause = _FIRST_PAUSE
+    while True:
+        try:
+            host = await connect(url)
+        except HostError as error:
+            if error.code not in (_ABSENT, _REFUSED):
+                raise
+            left = deadline - asyncio.get_running_loop().time()
+            if left <= 0:
+                raise _not_there(url, seconds, error, go_on, started_here=started_here) from None
+        else:
+            await host.close()
+            return
+        await asyncio.sleep(min(pause, left))
+        pause = min(2 * pause, _LONGEST_PAUSE)
+
+
+def _not_there(
+    url: str, seconds: float, error: HostError, go_on: str, *, started_here: bool
+) -> HostError | AnswerPending:
+    if started_here:
+        return HostError(
+            "vm-did-not-appear",
+            "The VM did not appear",
+            f"The start command ended well, but {seconds:g} seconds later nobody answers at {url}.",
+            "Look why the VM ended, or raise wait. The launch is prepared: start its VM with the"
+            f" files that were written, and go on with {go_on}.",
+            {"host": url, "connection": error.code},
+        )
+    if error.code == _REFUSED and url.startswith("qmp+unix:"):
+        # The file of a socket on which nobody listens is what a QEMU that ended leaves behind.
+        return error
+    return AnswerPending(
+        "vm-not-started",
+        "The VM is not started yet",
+        f"The launch is prepared, and nobody answers at {url} yet.",
+        "Have the VM started, paused, with the files that were written for it; then go on with"
+        f" {go_on}.",
+        {"host": url},
+    )

@@ -21,18 +21,12 @@ from ..files import read_file
 from ..guest.store import ProfileStore, profiles_folder
 from ..launch.store import LaunchStore
 from ..records.database import Records, records_folder
-from ..vault.opening import read_header
-from ..vault.vault_file import VaultFile
 from .batch_output import BatchTeller
 from .command import HelpText, Parser
 from .desk_options import add_desk_options, desk_over, surroundings_of
 from .output import Console, Result
-from .vault_options import (
-    PASSPHRASE_VARIABLE,
-    opened_vault,
-    opens_unattended,
-    vault_folder,
-)
+from .vault_entries import entries_if_unattended
+from .vault_options import PASSPHRASE_VARIABLE, opened_vault
 
 if TYPE_CHECKING:
     from ..batch.fleet import Fleet
@@ -110,7 +104,7 @@ def _run(arguments: argparse.Namespace, console: Console, teller: BatchTeller) -
     teller.event({"event": "batch", "manifest": str(path), "phase": phase.value})
     manifest = _Manifest(path, read_file(path, "the manifest", LARGEST_MANIFEST))
     if arguments.check:
-        entries = _entries_if_unattended(arguments, console)
+        entries = entries_if_unattended(arguments, console)
         return _checked(manifest.fleet(entries), phase, teller, vault_known=entries is not None)
     with contextlib.ExitStack() as stack:
         try:
@@ -156,22 +150,6 @@ def _checked(fleet: Fleet, phase: Phase, teller: BatchTeller, *, vault_known: bo
             EarlierLaunches(LaunchStore(records), fleet).refuse_under_way(fleet)
     teller.warnings(fleet.warnings)
     return Result(teller.checked(fleet, vault_known=vault_known), ())
-
-
-def _entries_if_unattended(
-    arguments: argparse.Namespace, console: Console
-) -> Collection[str] | None:
-    """The names of the vault's entries; None where it can't be opened without asking anybody."""
-    try:
-        header = read_header(VaultFile(vault_folder(arguments)).read())
-        if opens_unattended(arguments, header.slot.WAY):
-            with opened_vault(arguments, console) as vault:
-                return [entry.name for entry in vault.list()]
-        why = "it would have to be asked for"
-    except VaultError as error:
-        why = error.title
-    console.note(f"warning: the vault was not looked into: {why}. Its entries were not checked.")
-    return None
 
 
 def _environment() -> Mapping[str, str]:

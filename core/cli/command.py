@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 
 from ..errors import UsageError
@@ -21,8 +21,8 @@ Run = Callable[[argparse.Namespace, Console], Result]
 class Parser(argparse.ArgumentParser):
     """An argument parser whose complaints are our errors, with their exit status and JSON form."""
 
-    def parse_known_args(  # type: ignore[no-untyped-def,override]
-        self, args=None, namespace=None
+    def parse_known_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
     ) -> tuple[argparse.Namespace, list[str]]:
         """Parse; what is unknown here is known to nobody, so that this command's help is named."""
         known, unknown = super().parse_known_args(args, namespace)

@@ -24,6 +24,7 @@ from ..sev.peer_files import (
 )
 from ..sev.peer_forms import Form, OutputFile, as_base64, cautions, files_of_form, left_out
 from .command import Parser, Subparsers, add_command, whole_number
+from .exported_keys import exported_copy, record_exported_keys
 from .new_files import NewFile, refuse_existing, write_new_files
 from .output import Console, Result, table
 
@@ -190,6 +191,9 @@ def _write_all(out: str, outputs: Sequence[OutputFile]) -> None:
         "--out",
         "Choose another folder or --name, or remove the old file.",
     )
+    keys = [output.name for output in outputs if isinstance(output.data, Secret)]
+    if keys:
+        record_exported_keys(exported_copy(folder, keys))
     with contextlib.ExitStack() as lent:
         write_new_files(
             [NewFile(folder / output.name, _lend(output.data, lent), "--out") for output in outputs]

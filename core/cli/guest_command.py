@@ -25,6 +25,7 @@ from .guest_output import (
 )
 from .guest_transfer_command import declare_transfer
 from .output import Console, Result
+from .vault_options import add_vault_options
 
 
 def declare(subparsers: Subparsers[Parser]) -> None:
@@ -66,6 +67,7 @@ def declare(subparsers: Subparsers[Parser]) -> None:
     )
     for parser in (show, check, remove):
         parser.add_argument("name", metavar="NAME", help="the profile")
+    add_vault_options(check)
     declare_edit(group)
     declare_transfer(group)
 
@@ -133,9 +135,13 @@ def _show(arguments: argparse.Namespace, console: Console) -> Result:
 
 
 def _check(arguments: argparse.Namespace, console: Console) -> Result:
-    del console
     profile = _store().load(arguments.name).profile
-    report = check_profile(profile, more=host_findings(profile))
+    entries = None
+    if profile.secrets:
+        from .vault_entries import entries_if_unattended  # noqa: PLC0415 - for secrets alone
+
+        entries = entries_if_unattended(arguments, console)
+    report = check_profile(profile, entries, host_findings(profile))
     status = ExitStatus.OK if report.error is None else report.error.exit_status
     return Result(report.as_json(), report_lines(report), status, report.error)
 

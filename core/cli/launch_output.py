@@ -77,24 +77,40 @@ def _platform(record: Mapping[str, object]) -> list[str]:
     links = record["links"]
     chain = " <- ".join(dict.fromkeys(link["certificate"].upper() for link in reversed(links)))  # type: ignore[call-overload]
     root = "AMD's root" if record["root"] == "amd" else "a root that is NOT AMD's"
-    return [f"{chain}, up to {root}", f"PDH {grouped(str(record['pdh_sha256']))}"]
+    lines = [f"{chain}, up to {root}"]
+    for name in ("pdh", "cek"):
+        fingerprint = record.get(f"{name}_sha256")
+        if fingerprint is not None:
+            lines.append(f"{name.upper()} {grouped(str(fingerprint))}")
+    if record.get("pinned"):
+        lines.append("the profile pins this CEK")
+    elif record.get("accepted"):
+        lines.append("you accepted this CEK")
+    return lines
 
 
 def _session(record: Mapping[str, object]) -> list[str]:
     if "keys" in record:
         return ["TEK and TIK were made earlier; for which platform can't be seen from them"]
+    if record.get("erased"):
+        return ["made earlier; TEK and TIK are erased, since the packet is sealed"]
+    if record.get("restored"):
+        return ["made earlier; TEK and TIK came from the vault, for this platform and policy alone"]
     return ["one-time key and launch blob made; TEK and TIK are wrapped for this PDH alone"]
 
 
 def _start(record: Mapping[str, object]) -> list[str]:
-    return [f"the host says: {record['state']}, {'paused' if record['paused'] else 'running'}"]
+    return [f"the host says: {record['state']}, {'paused' if record['paused'] else 'not paused'}"]
 
 
 def _measurement(record: Mapping[str, object]) -> list[str]:
+    verdict = "matches: the VM holds what you approved, and nothing else"
+    if record["verdict"] != "matches":
+        verdict = f"it is {record['verdict']}"
     return [
         f"firmware of the secure processor: {record['firmware']}",
         f"measurement {grouped(str(record['measurement']))}",
-        "matches: the VM holds what you approved, and nothing else",
+        verdict,
     ]
 
 
@@ -102,7 +118,12 @@ def _secret(record: Mapping[str, object]) -> list[str]:
     notes = record["secrets"]
     if not isinstance(notes, list) or not notes:
         return ["there was none to hand over"]
-    return [*map(describe_secret, notes), "sealed for this VM alone, and injected"]
+    done = "sealed for this VM alone, and injected"
+    if record.get("injected") != "host says":
+        done = f"sealed earlier for this VM alone; {record['injected']}"
+    elif "sent" in record:
+        done = f"sealed earlier for this VM alone; {record['sent']}"
+    return [*map(describe_secret, notes), done]
 
 
 def describe_secret(note: Mapping[str, object]) -> str:

@@ -10,10 +10,9 @@ import itertools
 import signal
 import sys
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from types import FrameType
 
-from ..errors import ExitStatus, UsageError, WatchwordError
+from ..errors import ExitStatus, UsageError, WatchwordError, unexpected
 from .command import HelpText, Parser
 from .hardening import harden_process
 from .output import Console, accept_any_text
@@ -29,6 +28,9 @@ COMMANDS = {
     "firmware": "look into firmware images",
     "guest": "keep profiles: what is agreed to run, and where",
     "vault": "keep secrets, and the keys of launches",
+    "launch": "prepare, complete and look after launches of guest profiles",
+    "evidence": "list, export and check signed documents of what was verified",
+    "ledger": "show, check and search the record of what was done",
     "doctor": "look at what this machine has of what Watchword uses, and how to get the rest",
     "convert": "write certificates, launch material and packets as other tools expect them",
     "simulate": "serve QMP as a QEMU on a simulated SEV platform would, until `quit` or Ctrl-C",
@@ -45,8 +47,9 @@ without trusting whoever runs that machine, and hands over the disk secret only
 after the VM has proved what it is (AMD SEV and SEV-ES)."""
 _EPILOG = """\
 exit status: 0 ok, 1 unexpected, 2 usage, 3 verification refused, 4 host
-unreachable or misbehaving, 5 vault or keyring, 6 bad input file, 8 done but
-something was waived, 9 waiting for somebody, 130 interrupted
+unreachable or misbehaving, 5 vault or keyring, 6 bad input file, 7 some of a
+batch failed, 8 done but something was waived, 9 waiting for somebody, 130
+interrupted
 
 example:
   watchword rehearse        a whole launch against a simulated platform"""
@@ -54,6 +57,8 @@ example:
 
 def build_parser(words: Sequence[str]) -> Parser:
     """The parser for these words; with no known command among them, one that lists all."""
+    if words and words[0].startswith("-") and _asks_for_batch(words):
+        return importlib.import_module(".batch_command", __package__).build_batch_parser()  # type: ignore[no-any-return]
     parser = Parser(
         prog="watchword",
         description=_DESCRIPTION,
@@ -65,6 +70,9 @@ def build_parser(words: Sequence[str]) -> Parser:
         parser.add_argument("--version", action="version", version=f"watchword {_version()}")
     else:
         parser.add_argument("--version", action="store_true", help="show the version and exit")
+    parser.add_argument(
+        "--batch", metavar="FLEET.toml", help="launch a fleet; see `watchword --batch --help`"
+    )
     subparsers = parser.add_subparsers(metavar="COMMAND", parser_class=Parser)
     first = next((word for word in words if not word.startswith("-")), None)
     if first in COMMANDS:
@@ -73,6 +81,11 @@ def build_parser(words: Sequence[str]) -> Parser:
     for word, summary in COMMANDS.items():
         subparsers.add_parser(word, help=summary)
     return parser
+
+
+def _asks_for_batch(words: Sequence[str]) -> bool:
+    options = itertools.takewhile("--".__ne__, words)
+    return any(word == "--batch" or word.startswith("--batch=") for word in options)
 
 
 def _version() -> str:
@@ -131,7 +144,9 @@ def _terminate(number: int, frame: FrameType | None) -> None:
 def _run(words: list[str], console: Console) -> int:
     try:
         arguments = build_parser(words).parse_args(words)
-        gc.enable()  # see start.py
+        if not gc.isenabled():  # see start.py
+            gc.freeze()  # what was imported stays to the end, and is not looked at again then
+            gc.enable()
         if not hasattr(arguments, "run"):
             return _no_command(words)
         result = arguments.run(arguments, console)
@@ -146,7 +161,7 @@ def _run(words: list[str], console: Console) -> int:
     except SystemExit as end:  # how argparse ends after --help and --version
         return int(end.code or 0)
     except Exception as error:  # noqa: BLE001 - one of the three edges
-        console.failure(_unexpected(error))
+        console.failure(unexpected(error))
         return int(ExitStatus.UNEXPECTED)
 
 
@@ -165,21 +180,6 @@ def _interrupted() -> WatchwordError:
         "Interrupted",
         "The command was stopped before it was done.",
         "See above how far it came. Start again only what had not handed anything over.",
-    )
-
-
-def _unexpected(error: Exception) -> WatchwordError:
-    """What a person is told of a bug: where, but neither class names nor data."""
-    import traceback  # noqa: PLC0415 - for the rare case
-
-    frames = traceback.extract_tb(error.__traceback__)
-    where = f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "unknown"
-    return WatchwordError(
-        "unexpected",
-        "Something unexpected happened",
-        f"This is a fault of Watchword's, at {where}.",
-        "Report it with the command that you typed, without any secrets.",
-        {"where": where},
     )
 
 

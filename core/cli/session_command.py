@@ -14,6 +14,7 @@ from ..sev.platform import Platform, chain_refused, judge_chain
 from ..sev.policy import ApprovedPolicy, approve_policy
 from ..sev.session import LaunchMaterial, LaunchSession, SessionRandomness, create_session
 from .command import Parser, Subparsers, add_command, add_group
+from .exported_keys import exported_for, record_exported_keys
 from .key_options import add_policy_option, load_policy
 from .new_files import NewFile, refuse_existing, write_new_files
 from .output import Console, Result, table
@@ -25,6 +26,8 @@ from .platform_options import (
     load_trusted_roots,
     recognise_platform,
 )
+
+_OWN = ("tek", "tik", "keys_note")
 
 
 def declare(subparsers: Subparsers[Parser]) -> None:
@@ -68,7 +71,7 @@ def _create(arguments: argparse.Namespace, console: Console) -> Result:
     )
     session, material = create_session(platform, policy, SessionRandomness.draw(os.urandom))
     try:
-        files = _write_all(arguments, session, material)
+        files = _write_all(arguments, platform, session, material)
     finally:
         session.abandon()
     warnings = [*recognised.warnings, *platform.report.warnings]
@@ -95,15 +98,20 @@ def _check_name(name: str) -> None:
 
 
 def _write_all(
-    arguments: argparse.Namespace, session: LaunchSession, material: LaunchMaterial
+    arguments: argparse.Namespace,
+    platform: Platform,
+    session: LaunchSession,
+    material: LaunchMaterial,
 ) -> dict[str, str]:
     """Write the files, keys first: a blob whose keys are lost is worth nothing.
 
     Keys of an earlier launch are never overwritten: its VM may still wait for its secret.
+    That keys leave the program is in the ledger before they do.
     """
     out, keys, name = Path(arguments.out), Path(arguments.export_keys), arguments.name
     with session.tek.reveal() as tek, session.tik.reveal() as tik:
         files = {
+            "keys_note": NewFile(keys / f"README_{name}.txt", _note(name), "--export-keys"),
             "tek": NewFile(keys / f"{name}_tek.bin", tek, "--export-keys"),
             "tik": NewFile(keys / f"{name}_tik.bin", tik, "--export-keys"),
             "godh": NewFile(out / f"{name}_godh.b64", material.godh_base64.encode(), "--out"),
@@ -117,8 +125,19 @@ def _write_all(
             files["session_raw"] = NewFile(out / f"{name}_session.bin", blob, "--out")
         paths = {kind: file.path for kind, file in files.items()}
         refuse_existing(paths.values(), "--name", "Choose another --name, or remove the old files.")
+        record_exported_keys(exported_for(platform, session, material, keys, name))
         write_new_files(tuple(files.values()))
     return {kind: str(path) for kind, path in paths.items()}
+
+
+def _note(name: str) -> bytes:
+    """What lies beside the keys, for whoever finds them."""
+    return (
+        f"{name}_tek.bin and {name}_tik.bin are the transport keys (TEK and TIK) of one launch.\n"
+        "Whoever has this and the packet can take the secret out of it, or authenticate the\n"
+        "packet anew for another VM, even after the launch. Give them to nobody, and erase\n"
+        "them once the secret is handed over.\n"
+    ).encode("utf-8", "surrogateescape")
 
 
 def _result(
@@ -133,16 +152,17 @@ def _result(
         "pdh_sha256": platform.report.pdh_sha256,
         "policy": policy.policy.value,
         "policy_names": policy.policy.names(),
-        "files": files,
+        "files": {kind: path for kind, path in files.items() if kind != "keys_note"},
+        "keys_note": files["keys_note"],
         "waivers": used,
         "warnings": warnings,
     }
     lines = [
         f"Platform: {platform.name}; policy {policy.policy}.",
         "For the host:",
-        *table((kind, files[kind]) for kind in files if kind not in ("tek", "tik")),
+        *table((kind, files[kind]) for kind in files if kind not in _OWN),
         "To keep to yourself; whoever has them and the packet can take the secret:",
-        *table((kind, files[kind]) for kind in ("tek", "tik")),
+        *table((kind, files[kind]) for kind in _OWN),
     ]
     lines += [f"WAIVED {what}: {reason}" for what, reason in used.items()]
     return Result(payload, tuple(lines), ExitStatus.WAIVED if used else ExitStatus.OK)

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import gc
+import os
+import sys
 
 
 def main() -> int:
@@ -12,6 +14,10 @@ def main() -> int:
     Imports make many objects and no garbage, and looking for garbage among them costs
     a fifth of a plain command's time. Collection is on again once the command is known.
     """
+    if len(sys.argv) == 1:
+        from .window import become_window  # noqa: PLC0415 - for this one case
+
+        become_window(os.environ)
     gc.disable()
     import argparse  # noqa: PLC0415 - with collection off
 

@@ -178,6 +178,8 @@ def _show(arguments: argparse.Namespace, console: Console) -> Result:
     with opened_vault(arguments, console) as vault:
         info, value = vault.info(arguments.name), vault.get(arguments.name)
     try:
+        if info.kind is EntryKind.TRANSPORT_KEY:
+            _record_export(info, console)
         if not console.as_json:
             _write_raw(value, console)
             return Result({}, ())
@@ -186,6 +188,18 @@ def _show(arguments: argparse.Namespace, console: Console) -> Result:
         return Result({**info.as_json(), "size": len(value), "value_base64": encoded}, ())
     finally:
         value.wipe()
+
+
+def _record_export(info: EntryInfo, console: Console) -> None:
+    """TEK and TIK never leave without a trace, nor without a word."""
+    from .exported_keys import exported_from_vault, record_exported_keys  # noqa: PLC0415
+
+    launch_id, body = exported_from_vault(info.name, "stdout")
+    record_exported_keys(body, launch_id)
+    console.note(
+        "warning: whoever has this key and the packet can take the secret; the ledger notes that"
+        " it was shown."
+    )
 
 
 def _write_raw(value: Secret, console: Console) -> None:

@@ -53,9 +53,12 @@ def platform_keys() -> PlatformKeys:
 @pytest.fixture(scope="session")
 def desk(platform_keys: PlatformKeys, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
     """One for all tests: its files are made once, and its VMs differ."""
-    owner = Desk(tmp_path_factory.mktemp("desk"), platform_keys)
-    yield owner
-    owner.close()
+    with pytest.MonkeyPatch.context() as patch:
+        # That keys are exported is recorded, and not among the records of whoever runs this.
+        patch.setenv("WATCHWORD_HOME", str(tmp_path_factory.mktemp("home")))
+        owner = Desk(tmp_path_factory.mktemp("desk"), platform_keys)
+        yield owner
+        owner.close()
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,14 @@ from pathlib import Path
 import pytest
 
 from watchword.core.amd import roots
-from watchword.core.cli import cek_options
+from watchword.core.cli import (
+    attest_command,
+    cek_options,
+    evidence_verify,
+    platform_command,
+    platform_options,
+    session_command,
+)
 from watchword.core.cli import main as command_line
 from watchword.core.simulator import PlatformKeys, StartOrder, build_firmware, save_platform
 
@@ -21,6 +28,17 @@ from .batch_support import Batches, Home, simulated_roots
 from .guest_support import Guests
 from .launch_support import Launches
 from .support import ROLES, HostThread, Outcome
+
+# Imported before anything is patched: one that was imported later would keep what it found.
+_KNOWING_ROOTS = (
+    roots,
+    attest_command,
+    cek_options,
+    evidence_verify,
+    platform_command,
+    platform_options,
+    session_command,
+)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -169,7 +187,7 @@ def batch_home(monkeypatch, tmp_path, keys, firmware):
     monkeypatch.setenv("WATCHWORD_HOME", str(tmp_path))
     for variable in ("DBUS_SESSION_BUS_ADDRESS", "WATCHWORD_VAULT_PASSPHRASE"):
         monkeypatch.delenv(variable, raising=False)
-    for module in (roots, cek_options):
+    for module in _KNOWING_ROOTS:
         monkeypatch.setattr(module, "amd_roots", lambda: simulated_roots(keys))
     made = Home(tmp_path, keys, firmware)
     made.profile()

@@ -275,3 +275,28 @@ def test_the_digest_of_a_launch_is_that_of_the_digest_command(guests, command):
     assert allowed[1]["launch_digest"] == computed.json["launch_digest"]
     assert "2 vCPUs EPYC-Milan (legacy VMSA)" in allowed[1]["description"]
     assert len(hashlib.sha256().digest()) * 2 == len(allowed[1]["launch_digest"])
+
+
+# -- the vault's entries ------------------------------------------------------------
+
+
+def test_a_check_misses_entries_of_a_vault_that_opens_unattended(command, batch_home):
+    batch_home.profile("db", secrets={"disk-passphrase": "db/disk"})
+    opening = ("--passphrase-file", batch_home.passphrase)
+    for name, codes in (("web", set()), ("db", {"vault-entry-missing"})):
+        shown = command("guest", "check", name, "--json", *opening)
+        found = {finding["code"] for finding in shown.json["findings"]}
+        assert found & {"vault-entry-missing"} == codes
+        assert "not looked into" not in shown.err
+    assert "db/disk" in command("guest", "check", "db", *opening).out
+
+
+def test_a_check_that_would_have_to_ask_says_what_it_did_not_look_at(command, batch_home):
+    shown = command("guest", "check", "web", "--json")
+    assert shown.status == 0
+    assert "the vault was not looked into: it would have to be asked for" in shown.err
+    (batch_home.path / "vault").rename(batch_home.path / "elsewhere")
+    shown = command("guest", "check", "web")
+    assert (shown.status, "There is no vault" in shown.err) == (0, True)
+    batch_home.profile("bare", secrets={})
+    assert command("guest", "check", "bare").err == ""

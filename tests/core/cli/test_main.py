@@ -260,3 +260,18 @@ def test_plain_commands_import_only_what_they_need(words, needless):
 def test_the_module_is_the_command_line():
     shown = finish(start("digest", "--json"))
     assert (shown.status, shown.code, shown.err) == (2, "no-firmware", "")
+
+
+@pytest.mark.parametrize(
+    ("words", "help_of"),
+    [
+        (("vault", "init", "--new-passphrase-file", "x"), "watchword vault init"),
+        (("vault", "--new", "init"), "watchword vault"),
+        (("--new", "vault", "init"), "watchword"),
+        (("digest", "here"), "watchword digest"),
+    ],
+)
+def test_an_argument_that_is_unknown_leads_to_the_help_of_its_command(command, words, help_of):
+    shown = command(*words)
+    assert (shown.status, shown.out) == (2, "")
+    assert f"See `{help_of} --help`." in shown.err

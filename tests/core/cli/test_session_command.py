@@ -4,14 +4,19 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from watchword.core.ledger.entries import EntryKind
+from watchword.core.ledger.ledger import Ledger
+from watchword.core.records.database import Records, records_folder
+
 from ..sev.firmware_side import unwrap
-from .support import modes
+from .support import modes, spellings
 
 DEFAULT = 0x1100002F
 
@@ -67,6 +72,7 @@ def test_the_blob_is_bound_to_every_bit_of_the_policy(create, pdh_key, policy, v
 def test_files_are_for_their_owner_alone(create, tmp_path):
     assert create().status == 0
     assert modes(tmp_path) == {
+        "keys/README_vm1.txt": 0o600,
         "keys/vm1_tek.bin": 0o600,
         "keys/vm1_tik.bin": 0o600,
         "out/vm1_godh.b64": 0o600,
@@ -84,6 +90,7 @@ def test_the_json_names_paths_policy_and_platform(create, tmp_path):
         "godh": str(tmp_path / "out" / "vm1_godh.b64"),
         "session": str(tmp_path / "out" / "vm1_session.b64"),
     }
+    assert made["keys_note"] == str(tmp_path / "keys" / "README_vm1.txt")
     assert (made["policy"], made["policy_names"]) == (
         DEFAULT,
         "nodbg,noks,es,nosend,sev,min-api=0.17",
@@ -113,8 +120,8 @@ def test_files_of_an_earlier_launch_are_never_overwritten(create, tmp_path):
     before = read(create().json["files"])
     shown = create()
     assert (shown.status, shown.code) == (6, "file-exists")
-    assert "vm1_tek.bin" in shown.error["message"]
-    for name in ("vm1_tek.bin", "vm1_tik.bin"):
+    assert "README_vm1.txt" in shown.error["message"]
+    for name in ("README_vm1.txt", "vm1_tek.bin", "vm1_tik.bin"):
         (tmp_path / "keys" / name).rename(tmp_path / name)
     # Even if only one of them is left, and even if it is a link to nowhere.
     assert create().code == "file-exists"
@@ -142,7 +149,7 @@ def test_no_file_is_left_where_one_cant_be_written(command, fake, create, tmp_pa
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
-@pytest.mark.parametrize("failing", range(6))
+@pytest.mark.parametrize("failing", range(7))
 def test_nothing_is_left_when_writing_fails_half_way(create, tmp_path, monkeypatch, failing):
     from watchword.core.cli import new_files
 
@@ -252,3 +259,84 @@ def test_a_platform_that_is_not_the_pinned_one_gets_no_session(create, tmp_path,
     refused = create(pin, "00" * 32)
     assert (refused.status, refused.code) == (3, "chain-refused")
     assert not (tmp_path / "keys").exists()
+
+
+# -- what leaves the program is recorded -----------------------------------------------
+
+
+def exports():
+    """The entries about exported keys, in a ledger that verifies."""
+    folder = records_folder()
+    if not Records.exists(folder):
+        return []
+    with Records.open(folder) as records:
+        ledger = Ledger(records)
+        ledger.verify()
+        return list(ledger.entries(kinds=(EntryKind.KEYS_EXPORTED,)))
+
+
+def test_keys_are_exported_with_an_entry_that_says_for_which_platform(create, tmp_path):
+    made = create("--raw").json
+    (entry,) = exports()
+    body = entry.body
+    blob = hashlib.sha256(Path(made["files"]["session_raw"]).read_bytes()).hexdigest()
+    assert (body["policy"], body["blob_sha256"]) == (made["policy"], blob)
+    assert (body["platform"], body["pdh_sha256"]) == ("foreign-root", made["pdh_sha256"])
+    assert body["folder"] == str(tmp_path / "keys")
+    assert body["files"] == "vm1_tek.bin, vm1_tik.bin"
+    for kind in ("tek", "tik"):
+        key = Path(made["files"][kind]).read_bytes()
+        assert not [form for form in spellings(key) if form in json.dumps(dict(body)).encode()]
+
+
+def test_what_was_waived_stands_in_the_entry(create):
+    create("--waive-platform", "a test bench", trust=False)
+    (entry,) = exports()
+    assert entry.body["waivers"] == {"platform": "a test bench"}
+
+
+def test_the_entry_is_written_before_any_key(create, tmp_path, monkeypatch):
+    from watchword.core.cli import session_command
+
+    genuine, seen = session_command.write_new_files, []
+
+    def write_new_files(files):
+        assert not list(tmp_path.rglob("*_t?k.bin"))
+        seen.append(len(exports()))
+        genuine(files)
+
+    monkeypatch.setattr(session_command, "write_new_files", write_new_files)
+    assert create().status == 0
+    assert seen == [1]
+
+
+def test_where_nothing_can_be_recorded_nothing_is_exported(create, tmp_path, monkeypatch):
+    home = tmp_path / "file"
+    home.write_bytes(b"")
+    monkeypatch.setenv("WATCHWORD_HOME", str(home))
+    shown = create()
+    assert shown.status == 6
+    assert "has to be recorded first" in shown.error["message"]
+    assert "WATCHWORD_HOME" in shown.error["remedy"]
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_nothing_is_exported_over_a_records_file_that_is_none(create, tmp_path, monkeypatch):
+    monkeypatch.setenv("WATCHWORD_HOME", str(tmp_path / "home"))
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "records.sqlite3").write_bytes(b"no database at all" * 100)
+    shown = create()
+    assert (shown.status, shown.code) == (6, "records-damaged")
+    assert [path.name for path in tmp_path.iterdir()] == ["home"]
+
+
+def test_a_refused_session_leaves_no_entry(create):
+    create(policy="1")
+    create(trust=False)
+    assert exports() == []
+
+
+def test_beside_the_keys_lies_what_they_can_do(create, tmp_path):
+    create()
+    note = (tmp_path / "keys" / "README_vm1.txt").read_text()
+    assert "Whoever has this and the packet can take the secret" in note

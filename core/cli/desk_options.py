@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Opens the desk: vault and records as the options say, and AMD's copies of CEKs."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from ..errors import VaultError
+from ..launch.desk import LaunchDesk
+from ..launch.surroundings import Surroundings
+from ..records.database import Records, records_folder
+from .output import Console
+from .platform_options import add_key_service_option
+from .vault_options import add_vault_options, opened_vault
+
+if TYPE_CHECKING:
+    from ..vault.vault import Vault
+
+
+def add_desk_options(parser: argparse.ArgumentParser) -> None:
+    """``--fetch-cek``, ``--key-service``, and the options that open the vault."""
+    parser.add_argument(
+        "--fetch-cek",
+        action="store_true",
+        help="ask AMD's key service where a CEK came unsigned; it learns the chip id",
+    )
+    add_key_service_option(parser)
+    add_vault_options(parser)
+
+
+def surroundings_of(arguments: argparse.Namespace, console: Console) -> Surroundings:
+    """Hosts, time, randomness, AMD's keys and the owner's deny-list, all of them the real ones."""
+    from .cek_options import cek_source  # noqa: PLC0415 - a check needs no key service
+
+    source = cek_source(arguments, console, online=arguments.fetch_cek)
+    return Surroundings.of_this_machine(
+        records_folder(), more_certificates=source.more_certificates
+    )
+
+
+@contextlib.contextmanager
+def opened_desk(arguments: argparse.Namespace, console: Console) -> Iterator[LaunchDesk]:
+    """The desk over the user's vault and records; at its end the keyring takes note of both.
+
+    Raises as Vault.open and Records.open do.
+    """
+    with contextlib.ExitStack() as stack:
+        vault = stack.enter_context(opened_vault(arguments, console))
+        surroundings = surroundings_of(arguments, console)
+        records = stack.enter_context(Records.open(records_folder()))
+        yield stack.enter_context(desk_over(records, vault, surroundings, console))
+
+
+@contextlib.contextmanager
+def desk_over(
+    records: Records, vault: Vault, surroundings: Surroundings, console: Console
+) -> Iterator[LaunchDesk]:
+    """The desk; that the keyring does not take note at its end is no reason to lose results."""
+    desk = LaunchDesk(records, vault, surroundings)
+    try:
+        yield desk
+    finally:
+        try:
+            desk.close()
+        except VaultError as error:
+            console.note(
+                "warning: the launches are recorded, but the keyring did not take note of the"
+                f" newest state, so that an older copy may go unnoticed. {error.title}:"
+                f" {error.message}"
+            )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reads the files people name, bounded and never blocking; writes files whole or not at all."""
+"""Reads the files people name, bounded and never blocking."""
 
 from __future__ import annotations
 
@@ -12,15 +12,23 @@ from contextlib import contextmanager
 
 from .base64_text import decode_base64, refuse_pem
 from .errors import BadInput
+from .file_writing import (
+    PathLike,
+    kind_of_file,
+    make_folder,
+    shown_path,
+    system_says,
+    write_file,
+)
 from .secret import Secret
 
 TYPE_CHECKING = False  # without importing typing, which takes 3 ms
 if TYPE_CHECKING:
-    from pathlib import Path
     from typing import TypeAlias
 
 __all__ = [
     "BOOT_FILE_LIMIT",
+    "PathLike",
     "decode_base64",
     "make_folder",
     "read_base64_or_raw",
@@ -31,7 +39,6 @@ __all__ = [
     "write_file",
 ]
 
-PathLike: TypeAlias = str | os.PathLike[str]
 Opener: TypeAlias = Callable[[PathLike, int], int] | None
 """Opens a path with flags instead of ``os.open``; for callers who follow no links."""
 
@@ -45,14 +52,6 @@ _READ_FLAGS = (
     os.O_RDONLY
     | getattr(os, "O_NONBLOCK", 0)
     | getattr(os, "O_NOCTTY", 0)
-    | getattr(os, "O_CLOEXEC", 0)
-    | getattr(os, "O_BINARY", 0)
-)
-_CREATE_FLAGS = (
-    os.O_WRONLY
-    | os.O_CREAT
-    | os.O_EXCL
-    | getattr(os, "O_NOFOLLOW", 0)
     | getattr(os, "O_CLOEXEC", 0)
     | getattr(os, "O_BINARY", 0)
 )
@@ -70,17 +69,6 @@ _READ_FAULTS: dict[int, tuple[str, str, str]] = {
     errno.ENAMETOOLONG: ("file-missing", "the path is too long", "Check the path."),
 }
 _READ_FAULTS[errno.EPERM] = _READ_FAULTS[errno.EACCES]
-
-_WRITE_FAULTS: dict[int, tuple[str, str]] = {
-    errno.ENOENT: ("its folder does not exist", "Make the folder first, or name another one."),
-    errno.ENOTDIR: ("part of the path is no folder", "Check the path."),
-    errno.EACCES: ("you have no permission to write there", "Name a folder that you may write to."),
-    errno.EROFS: ("the file system is read-only", "Name a folder that you may write to."),
-    errno.ENOSPC: ("the file system is full", "Make room, or name another folder."),
-    errno.EDQUOT: ("your disk quota is used up", "Make room, or name another folder."),
-    errno.ENAMETOOLONG: ("the name is too long", "Choose a shorter name."),
-}
-_WRITE_FAULTS[errno.EPERM] = _WRITE_FAULTS[errno.EACCES]
 
 
 def read_file(
@@ -147,89 +135,6 @@ def read_base64_or_raw(path: PathLike, field: str, sizes: Collection[int]) -> by
     return decoded
 
 
-def write_file(
-    path: PathLike,
-    data: bytes | bytearray | memoryview,
-    mode: int = 0o600,
-    *,
-    field: str = "the output file",
-) -> None:
-    """Write a file whole or not at all, readable by its owner alone unless ``mode`` says more.
-
-    A new file beside the target is filled, brought to disk and renamed over it; on
-    any fault nothing is left. A target that exists must be a regular file: links,
-    folders, pipes and devices are refused. Raises BadInput ``file-not-written``.
-    """
-    from pathlib import Path  # noqa: PLC0415 - commands that only read do without
-
-    target = Path(path)
-    try:
-        _refuse_odd_target(target, field)
-        _write_and_rename(target, data, mode)
-    except (OSError, ValueError) as fault:
-        raise _unwritable(path, field, fault) from None
-
-
-def _write_and_rename(target: Path, data: bytes | bytearray | memoryview, mode: int) -> None:
-    temporary = target.with_name(f".{os.urandom(8).hex()}.tmp")
-    # Always created for the owner alone: nobody may open it before it has its mode.
-    descriptor = os.open(temporary, _CREATE_FLAGS, 0o600)
-    leftover: Path | None = temporary
-    replaces = target.exists()
-    try:
-        try:
-            if mode != 0o600:
-                os.fchmod(descriptor, mode)
-            _write_all(descriptor, data)
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        temporary.replace(target)
-        # A file that replaced another is not removed any more: both would be lost.
-        leftover = None if replaces else target
-        _sync_folder(target.parent)
-        leftover = None
-    finally:
-        if leftover is not None:
-            leftover.unlink(missing_ok=True)
-
-
-def _write_all(descriptor: int, data: bytes | bytearray | memoryview) -> None:
-    with memoryview(data) as whole:
-        done = 0
-        while done < len(whole):
-            done += os.write(descriptor, whole[done:])
-
-
-def _sync_folder(folder: Path) -> None:
-    if not hasattr(os, "O_DIRECTORY"):  # no such thing as syncing a folder there
-        return
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    except OSError as fault:
-        # Some file systems can't sync a folder; that is not a failure to write.
-        if fault.errno not in (errno.EINVAL, errno.ENOTSUP):
-            raise
-    finally:
-        os.close(descriptor)
-
-
-def _refuse_odd_target(target: Path, field: str) -> None:
-    try:
-        status = target.lstat()
-    except FileNotFoundError:
-        return
-    if not stat.S_ISREG(status.st_mode):
-        raise BadInput(
-            "file-not-written",
-            field,
-            f"{_shown(target)} exists already and is {_kind(status.st_mode)}.",
-            "Name a new file, or a regular file that may be replaced.",
-            {"path": _shown(target)},
-        )
-
-
 @contextmanager
 def _regular_file(
     path: PathLike, field: str, opener: Opener = None
@@ -253,9 +158,9 @@ def _not_a_file(path: PathLike, field: str, mode: int) -> BadInput:
     return BadInput(
         "file-is-folder" if folder else "file-not-regular",
         field,
-        f"{_shown(path)} is {_kind(mode)}; a regular file belongs there.",
+        f"{shown_path(path)} is {kind_of_file(mode)}; a regular file belongs there.",
         "Name the file in it." if folder else "Save what it gives to a file and name that.",
-        {"path": _shown(path)},
+        {"path": shown_path(path)},
     )
 
 
@@ -293,17 +198,17 @@ def _check_size(path: PathLike, field: str, size: int, limit: int, *, allow_empt
         raise BadInput(
             "file-empty",
             field,
-            f"{_shown(path)} is empty.",
+            f"{shown_path(path)} is empty.",
             "It was probably never written to the end: make it again.",
-            {"path": _shown(path)},
+            {"path": shown_path(path)},
         )
     if size > limit:
         raise BadInput(
             "file-too-large",
             field,
-            f"{_shown(path)} holds {size} bytes; at most {limit} can belong there.",
+            f"{shown_path(path)} holds {size} bytes; at most {limit} can belong there.",
             "It is most likely another file: check which file goes where.",
-            {"path": _shown(path), "size": size, "limit": limit},
+            {"path": shown_path(path), "size": size, "limit": limit},
         )
 
 
@@ -320,9 +225,9 @@ def _wrong_size(path: PathLike, field: str, held: str, sizes: Collection[int]) -
     return BadInput(
         "wrong-size",
         field,
-        f"{_shown(path)} holds {held}; {wanted} belong there.",
+        f"{shown_path(path)} holds {held}; {wanted} belong there.",
         "The file is cut short, or it is another one: check which file goes where.",
-        {"path": _shown(path), "sizes": sorted(sizes)},
+        {"path": shown_path(path), "sizes": sorted(sizes)},
     )
 
 
@@ -330,70 +235,17 @@ def _changed(path: PathLike, field: str) -> BadInput:
     return BadInput(
         "file-changed",
         field,
-        f"{_shown(path)} changed while it was read.",
+        f"{shown_path(path)} changed while it was read.",
         "Wait until whatever writes it has finished, and try again.",
-        {"path": _shown(path)},
+        {"path": shown_path(path)},
     )
 
 
 def _unreadable(path: PathLike, field: str, fault: OSError | ValueError) -> BadInput:
     number = fault.errno if isinstance(fault, OSError) else errno.ENOENT
     code, why, remedy = _READ_FAULTS.get(
-        number or 0, ("file-unreadable", _reason(number), "Check the disk, or name a copy.")
+        number or 0, ("file-unreadable", system_says(number), "Check the disk, or name a copy.")
     )
     return BadInput(
-        code, field, f"{_shown(path)} can't be read: {why}.", remedy, {"path": _shown(path)}
+        code, field, f"{shown_path(path)} can't be read: {why}.", remedy, {"path": shown_path(path)}
     )
-
-
-def _unwritable(path: PathLike, field: str, fault: OSError | ValueError) -> BadInput:
-    number = fault.errno if isinstance(fault, OSError) else errno.ENOENT
-    why, remedy = _WRITE_FAULTS.get(
-        number or 0, (_reason(number), "Check the disk, or name another folder.")
-    )
-    return BadInput(
-        "file-not-written",
-        field,
-        f"{_shown(path)} can't be written: {why}.",
-        remedy,
-        {"path": _shown(path)},
-    )
-
-
-def _reason(number: int | None) -> str:
-    return f"the system says “{os.strerror(number or 0)}”"
-
-
-def _kind(mode: int) -> str:
-    """What a file that is not a regular one is called."""
-    if stat.S_ISDIR(mode):
-        return "a folder"
-    if stat.S_ISLNK(mode):
-        return "a symbolic link"
-    if stat.S_ISFIFO(mode):
-        return "a pipe"
-    if stat.S_ISSOCK(mode):
-        return "a socket"
-    return "a device"
-
-
-def _shown(path: PathLike) -> str:
-    """A path as it may be shown: control characters and undecodable bytes escaped."""
-    text = os.fspath(path)
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text) or "An empty path"
-
-
-def make_folder(path: PathLike, field: str) -> None:
-    """Make a folder for its owner alone (mode 0700) where there is none yet.
-
-    Raises BadInput ``bad-folder`` if it can't be made, or something else has its name.
-    """
-    try:
-        os.makedirs(path, 0o700, exist_ok=True)  # noqa: PTH103 - without importing pathlib
-    except (OSError, ValueError):
-        raise BadInput(
-            "bad-folder",
-            field,
-            f"{_shown(path)} is no folder, and can't be made one.",
-            "Name a folder that you may write to.",
-        ) from None

@@ -31,6 +31,7 @@ class FleetLaunch:
     ``start``          program and arguments that start the VM, placeholders not filled in yet
     ``start_seconds``  how long these may take
     ``wait``           seconds to wait for the paused VM
+    ``inline``         whether its profile stands in the manifest, and was never the owner's own
     """
 
     name: str
@@ -42,6 +43,12 @@ class FleetLaunch:
     start: tuple[str, ...] | None
     start_seconds: int
     wait: int
+    inline: bool = False
+
+    @property
+    def entries(self) -> tuple[str, ...]:
+        """The vault's entries that its guest would be given."""
+        return tuple(reference.entry for reference in self.profile.secret_references)
 
     @property
     def by_hand(self) -> bool:
@@ -65,6 +72,11 @@ class Fleet:
     def starting(self) -> tuple[str, ...]:
         """The names of those whose VM is started by a command."""
         return tuple(launch.name for launch in self.launches if launch.start is not None)
+
+    @property
+    def inline(self) -> tuple[FleetLaunch, ...]:
+        """Those whose profile stands in the manifest: it alone says what is sent, and where."""
+        return tuple(launch for launch in self.launches if launch.inline)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +129,7 @@ def planned(
         start=start,
         start_seconds=DEFAULT_START_SECONDS if seconds is None else seconds,
         wait=(DEFAULT_WAIT if start is not None else 0) if wait is None else wait,
+        inline=entry.guest is None,
     )
 
 

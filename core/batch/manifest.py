@@ -75,7 +75,9 @@ class LaunchEntry(LaunchDefaults):
     name: of.ProfileName = Field(description="the launch's name; no other launch has it")
     guest: of.ProfileName | None = Field(None, description="name of a guest profile")
     profile: values.InlineProfile | None = Field(
-        None, description="or the profile itself, which may leave out its name"
+        None,
+        description="or the profile itself, which may leave out its name;"
+        " launched with --allow-inline alone",
     )
 
 

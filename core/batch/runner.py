@@ -21,7 +21,7 @@ from .host_files import start_values, write_host_files
 from .placeholders import filled
 from .results import BatchSummary, LaunchResult, Outcome
 from .start_command import StartCommand
-from .taking_up import EarlierLaunches, is_done, may_go_on, nothing_prepared
+from .taking_up import EarlierLaunches, is_done, looks_done, may_go_on, nothing_prepared
 
 if TYPE_CHECKING:
     from ..launch.desk import LaunchDesk
@@ -148,7 +148,7 @@ class _OneLaunch:
         if earlier is None:
             raise nothing_prepared(self._planned)
         self._launch_id = earlier.id
-        if is_done(earlier):
+        if looks_done(earlier) and is_done(self._world.desk.checked(earlier.id)):
             return Outcome.DONE_BEFORE
         return await self._drive(self._world.desk.open(earlier.id, self._observe), new=False)
 

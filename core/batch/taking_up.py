@@ -90,9 +90,14 @@ def may_go_on(record: LaunchRecord, planned: FleetLaunch) -> None:
         )
 
 
-def is_done(summary: LaunchSummary) -> bool:
-    """Whether nothing is left to be done for it."""
+def looks_done(summary: LaunchSummary) -> bool:
+    """Whether the list says that nothing is left to be done; nobody vouches for that."""
     return summary.state in _DONE
+
+
+def is_done(record: LaunchRecord) -> bool:
+    """Whether a launch, as the vault vouches for it, came to its end."""
+    return record.running is not None and not record.is_abandoned
 
 
 def nothing_prepared(planned: FleetLaunch) -> BadInput:

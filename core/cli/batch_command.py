@@ -75,6 +75,12 @@ def build_batch_parser() -> Parser:
         "--allow-start", action="store_true", help="run the manifest's start commands"
     )
     parser.add_argument(
+        "--allow-inline",
+        action="store_true",
+        help="launch guests whose profiles stand in the manifest, which says by itself then"
+        " what is sent where; --check lists them",
+    )
+    parser.add_argument(
         "--output", metavar="FILE", help="append the JSON lines to FILE instead of stdout"
     )
     parser.add_argument("--json", action="store_true", help="as it is anyway")
@@ -115,6 +121,9 @@ def _run(arguments: argparse.Namespace, console: Console, teller: BatchTeller) -
         fleet = manifest.fleet([entry.name for entry in vault.list()])
         if phase is Phase.ALL and fleet.starting and not arguments.allow_start:
             raise _start_not_allowed(fleet.starting)
+        teller.inline(fleet.inline)
+        if fleet.inline and not arguments.allow_inline:
+            raise _inline_not_allowed([launch.name for launch in fleet.inline])
         teller.warnings(fleet.warnings)
         surroundings = surroundings_of(arguments, console)
         records = stack.enter_context(Records.open(records_folder()))
@@ -148,6 +157,7 @@ def _checked(fleet: Fleet, phase: Phase, teller: BatchTeller, *, vault_known: bo
     if phase is not Phase.COMPLETE and Records.exists(folder):
         with Records.open(folder) as records:
             EarlierLaunches(LaunchStore(records), fleet).refuse_under_way(fleet)
+    teller.inline(fleet.inline)
     teller.warnings(fleet.warnings)
     return Result(teller.checked(fleet, vault_known=vault_known), ())
 
@@ -162,6 +172,18 @@ def _no_manifest() -> UsageError:
         "watchword can't be called like that",
         "Argument --batch: the manifest is missing.",
         "See `watchword --batch --help`.",
+    )
+
+
+def _inline_not_allowed(names: Sequence[str]) -> UsageError:
+    return UsageError(
+        "inline-not-allowed",
+        "The manifest says by itself what is sent where",
+        f"Profiles stand in it, for {len(names)} launches ({names[0]} is the first): host, chips,"
+        " firmware and vault entries are whoever's who wrote it. Nothing was started.",
+        "Look at what `--check` lists of them, and say --allow-inline if those entries may go to"
+        " those chips. Without it: `watchword guest add`, and guest = “NAME” in the manifest.",
+        {"launches": list(names)},
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from ..batch.fleet import Fleet
+from ..batch.fleet import Fleet, FleetLaunch
 from ..batch.json_lines import JsonLinesFile
 from ..batch.manifest_errors import ManifestInvalid, ManifestRefused
 from ..batch.results import BatchSummary, LaunchResult, Outcome
@@ -50,12 +50,23 @@ class BatchTeller:
         for warning in warnings:
             self._console.note(f"warning: {warning}")
 
+    def inline(self, launches: Sequence[FleetLaunch]) -> None:
+        """What profiles in the manifest would send, and where."""
+        for launch in launches:
+            entries = ", ".join(launch.entries) or "no vault entry"
+            chips = ", ".join(cek.sha256 for cek in launch.profile.ceks)
+            self._console.note(
+                f"{launch.name}: by a profile in the manifest, {entries} -> {launch.host}, to chips"
+                f" with the CEK {chips}"
+            )
+
     def checked(self, fleet: Fleet, *, vault_known: bool) -> dict[str, object]:
         """Tell that nothing stands against a manifest; the same as a payload."""
         payload: dict[str, object] = {
             "event": "checked",
             "launches": len(fleet.launches),
             "starting": list(fleet.starting),
+            "inline": [_inline_json(launch) for launch in fleet.inline],
             "vault_checked": vault_known,
             "warnings": list(fleet.warnings),
         }
@@ -66,6 +77,11 @@ class BatchTeller:
         if fleet.starting:
             self._console.note(
                 f"{len(fleet.starting)} would be started by a command, with --allow-start."
+            )
+        if fleet.inline:
+            self._console.note(
+                f"{len(fleet.inline)} would be launched by a profile in the manifest, with"
+                " --allow-inline."
             )
         return payload
 
@@ -92,6 +108,15 @@ class BatchTeller:
             if result.outcome in (Outcome.FAILED, Outcome.WAITING) and result.error is not None:
                 self._console.note(f"  {result.outcome.value}: {_short(result)}")
         return payload
+
+
+def _inline_json(launch: FleetLaunch) -> dict[str, object]:
+    return {
+        "name": launch.name,
+        "entries": list(launch.entries),
+        "host": launch.host,
+        "ceks": [cek.sha256 for cek in launch.profile.ceks],
+    }
 
 
 def _short(result: LaunchResult) -> str:

@@ -8,7 +8,7 @@ import contextlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from ..errors import VaultError
+from ..errors import WatchwordError
 from ..launch.desk import LaunchDesk
 from ..launch.surroundings import Surroundings
 from ..records.database import Records, records_folder
@@ -18,6 +18,8 @@ from .vault_options import add_vault_options, opened_vault
 
 if TYPE_CHECKING:
     from ..vault.vault import Vault
+
+_MOST_TOLD = 5
 
 
 def add_desk_options(parser: argparse.ArgumentParser) -> None:
@@ -58,16 +60,36 @@ def opened_desk(arguments: argparse.Namespace, console: Console) -> Iterator[Lau
 def desk_over(
     records: Records, vault: Vault, surroundings: Surroundings, console: Console
 ) -> Iterator[LaunchDesk]:
-    """The desk; that the keyring does not take note at its end is no reason to lose results."""
+    """The desk; that the keyring does not take note at its end is no reason to lose results.
+
+    Keys that serve no launch any more are told of.
+    """
     desk = LaunchDesk(records, vault, surroundings)
     try:
         yield desk
+        _tell_stray_keys(desk, console)
     finally:
         try:
             desk.close()
-        except VaultError as error:
+        except WatchwordError as error:
             console.note(
-                "warning: the launches are recorded, but the keyring did not take note of the"
-                f" newest state, so that an older copy may go unnoticed. {error.title}:"
-                f" {error.message}"
+                "warning: what was done is recorded, but the newest state could not be noted, so"
+                f" that an older copy may go unnoticed. {error.title}: {error.message}"
+            )
+
+
+def _tell_stray_keys(desk: LaunchDesk, console: Console) -> None:
+    with contextlib.suppress(WatchwordError):  # what was asked for is done
+        stray = desk.stray_keys
+        for launch_id in stray.unknown[:_MOST_TOLD]:
+            console.note(
+                f"warning: the vault has keys of launch {launch_id}, which is not in the records."
+                " If the records are elsewhere, find them; else remove the keys:"
+                f" `watchword vault remove launch/{launch_id}/tek`, and so on."
+            )
+        for launch_id in stray.unfinished[:_MOST_TOLD]:
+            console.note(
+                f"warning: the vault has keys of launch {launch_id}, whose launch blob nobody was"
+                f" given. Take it on with `watchword launch resume {launch_id}`, or give it up"
+                " with `watchword launch abandon`."
             )

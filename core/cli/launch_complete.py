@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..errors import UsageError, WatchwordError
@@ -13,6 +14,7 @@ from ..files import read_file
 from ..hosts.urls import ExchangeAddress, parse_host_url
 from ..launch.launch_run import LaunchRun
 from ..launch.record import LaunchState
+from ..ledger.anchor import RollbackVerdict
 from .command import Parser, Subparsers, add_command, whole_number
 from .desk_options import add_desk_options, opened_desk
 from .launch_next import (
@@ -33,6 +35,10 @@ if TYPE_CHECKING:
 
 _LARGEST_PASTE = 1 << 20
 _MOST_SECONDS = 86_400
+_NOT_DETECTABLE = (
+    "No keyring had noted the newest state before: an older copy of vault and records together"
+    " would not have been noticed (rollback not detectable)."
+)
 
 
 def declare_complete(group: Subparsers[Parser]) -> None:
@@ -100,7 +106,7 @@ def _take_on(arguments: argparse.Namespace, console: Console) -> Result:
         with run:
             if pasted is not None:
                 _paste(run, pasted, console)
-            return asyncio.run(_drive(arguments, run))
+            return _with_rollback(asyncio.run(_drive(arguments, run)), desk.rollback)
 
 
 def _read_pasted(name: str) -> str:
@@ -126,6 +132,14 @@ async def _drive(arguments: argparse.Namespace, run: LaunchRun) -> Result:
     except asyncio.CancelledError:
         error = interrupted(run.record)
     return _result(arguments, run, error, before)
+
+
+def _with_rollback(result: Result, verdict: RollbackVerdict) -> Result:
+    """Say where at most one packet rests on nobody's putting older files back."""
+    lines = result.lines
+    if verdict is RollbackVerdict.NOT_DETECTABLE:
+        lines += (_NOT_DETECTABLE,)
+    return replace(result, payload={**result.payload, "rollback": verdict.value}, lines=lines)
 
 
 def _by_hand(run: LaunchRun) -> ExchangeAddress | None:
@@ -190,8 +204,12 @@ def _result(
 def _end(arguments: argparse.Namespace, run: LaunchRun, before: LaunchRecord) -> Iterator[str]:
     """What came of it, where nothing was in the way."""
     if before.packet is not None:
-        since = before.handed_over or before.changed
-        yield f"Its packet was sealed before and handed over ({since}); nothing new was sealed."
+        then = (
+            "; whether it was handed over then is not known"
+            if before.handed_over is None
+            else f" and handed over ({before.handed_over})"
+        )
+        yield f"Its packet was sealed before{then}; nothing new was sealed."
     if not arguments.no_inject:
         yield "The VM runs."
     elif before.packet is not None:

@@ -84,5 +84,11 @@ def _stop(arguments: argparse.Namespace, console: Console) -> Result:
     _check_host(arguments)
     with opened_desk(arguments, console) as desk:
         asyncio.run(desk.stop(arguments.id, host=arguments.host))
-    line = f"The host says that the guest of launch {arguments.id} is paused."
-    return Result({"launch": arguments.id, "state": "stopped"}, (line,))
+        record = desk.show(arguments.id)
+    lines = [f"The host says that the guest of launch {arguments.id} is paused."]
+    if record.is_open:
+        lines.append(
+            f"The launch is not over by that ({record.state.value}): `watchword launch abandon"
+            f" {arguments.id}` gives it up."
+        )
+    return Result({"launch": arguments.id, "state": record.state.value}, tuple(lines))

@@ -85,7 +85,7 @@ def _firmware(text: str | None) -> str | None:
 
 def _lines(answer: Affected) -> Iterator[str]:
     yield from _section("Launches that were given secrets", answer.given)
-    yield from _section("Launches that were given secrets, and don't say it", answer.undecided)
+    yield from _section("Launches of which it is not certain", answer.undecided)
     yield from _section("Launches that were refused and given nothing", answer.refused)
     yield from _section("Launches that came to no secret", answer.without_secret)
     if not any((answer.given, answer.undecided, answer.refused, answer.without_secret)):

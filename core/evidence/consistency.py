@@ -10,7 +10,7 @@ from ..sev.advisories import Advisories
 from ..sev.firmware_version import FirmwareVersion
 from ..sev.policy import OLDEST_SAFE_API, Policy
 from .document import MOST_DIGESTS, Predicate, Statement
-from .facts import LaunchEnd
+from .facts import HandedOver, LaunchEnd
 from .refusals import contradiction
 from .statement import subjects
 
@@ -61,7 +61,7 @@ def _check_outcome(predicate: Predicate) -> None:
         raise contradiction("It says that the guest was let run, and not what was measured.")
     if packet is not None and not measured:
         raise contradiction("It has a sealed packet without a measurement that matched.")
-    sent = packet is not None and packet.handed_over
+    sent = packet is not None and packet.handed_over is not HandedOver.NO
     if went_on and not sent and (predicate.secrets or predicate.outcome is LaunchEnd.NOT_CONFIRMED):
         raise contradiction("It says that the guest has its secrets, and not that they were sent.")
     if packet is not None and not predicate.secrets:

@@ -23,7 +23,7 @@ from ..sev.firmware_version import FirmwareVersion
 from ..sev.kernel_hashes import CMDLINE_LIMIT, KernelHashes
 from ..sev.secret_table import KVM_LIMIT, MOST_ENTRIES
 from ..sev.vmsa import VmsaGeneration
-from .facts import LaunchEnd, PlatformKind
+from .facts import HandedOver, LaunchEnd, PlatformKind
 
 STATEMENT_TYPE: Final = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE: Final = "urn:watchword:sev-launch:1"
@@ -258,7 +258,7 @@ class PacketSection(Section):
     """The sealed packet by hash, and whether the host was given it."""
 
     sha256: Digest
-    handed_over: bool
+    handed_over: HandedOver
 
 
 class ReportSection(Section):

@@ -89,12 +89,22 @@ class SessionFacts:
     blob_sha256: str
 
 
+class HandedOver(StrEnum):
+    """Whether a host was given the sealed packet, as far as its owner knows."""
+
+    NO = "no"
+    MAYBE = "may-have-been"
+    """It was stored to be sent; nobody knows whether it was."""
+    YES = "host-says"
+    """The host says that it injected it."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PacketFacts:
     """The one sealed packet: SHA-256 (hex) of header and ciphertext; whether the host got it."""
 
     sha256: str
-    handed_over: bool
+    handed_over: HandedOver
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -100,7 +100,7 @@ def _predicate(facts: EvidenceFacts) -> JsonObject:
         },
         "packet": None
         if packet is None
-        else {"sha256": packet.sha256, "handed_over": packet.handed_over},
+        else {"sha256": packet.sha256, "handed_over": packet.handed_over.value},
         "secrets": _secrets(facts),
         "report": None
         if report is None

@@ -5,12 +5,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 from ..errors import ExitStatus
 from ..sev.chain import ChainReport
 from .document import Predicate, shown
 from .envelope import OpenedEnvelope
-from .facts import LaunchEnd
+from .facts import HandedOver, LaunchEnd
 from .limits import WHAT_SEV_CANNOT_PROVE
 
 
@@ -112,22 +113,27 @@ class EvidenceVerdict:
         }
 
 
+_RELEASED: Final = {
+    HandedOver.NO: "No secret was handed over, says the owner.",
+    HandedOver.MAYBE: "The sealed secret MAY HAVE BEEN HANDED OVER: nobody knows.",
+    HandedOver.YES: "The sealed secret was ALREADY HANDED OVER.",
+}
+
+
 def _outcome(predicate: Predicate) -> str:
     error = predicate.error
     why = "" if error is None else f" {error.title}: {shown(error.message)}"
-    sent = predicate.packet is not None and predicate.packet.handed_over
+    packet = predicate.packet
+    sent = HandedOver.NO if packet is None else packet.handed_over
     if predicate.outcome is LaunchEnd.RUNNING:
         return "The launch was completed: the guest was let run."
     if predicate.outcome is LaunchEnd.NOT_CONFIRMED:
+        known = "was" if sent is HandedOver.YES else "MAY HAVE BEEN"
         return (
-            "The secret was HANDED OVER, and nobody has confirmed that the guest runs:"
+            f"The secret {known} HANDED OVER, and nobody has confirmed that the guest runs:"
             f" that is less than a completed launch.{why}"
         )
-    released = (
-        "The sealed secret was ALREADY HANDED OVER."
-        if sent
-        else "No secret was handed over, says the owner."
-    )
+    released = _RELEASED[sent]
     if predicate.outcome is LaunchEnd.REFUSED:
         return f"The launch was REFUSED.{why} {released}"
     return f"The launch was ABANDONED.{why} {released}"

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hmac
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Final
 
 from ..sev.advisories import Advisories
 from ..sev.certificates import AmdCertificate
@@ -21,10 +22,16 @@ from .consistency import check_consistency, todays_warnings
 from .digest_recheck import NO_FILES, OwnFiles, recheck_digest
 from .document import Predicate, SecretSection, shown
 from .envelope import OpenedEnvelope, open_envelope
-from .facts import LaunchEnd
+from .facts import HandedOver, LaunchEnd
 from .refusals import unknown_signer
 from .report_recheck import RecheckedReport, recheck_report
 from .verdict import Basis, EvidenceVerdict, Finding, owners_word, recomputed
+
+_SENT: Final = {
+    HandedOver.NO: "sealed, and not handed over",
+    HandedOver.MAYBE: "sealed, and perhaps handed over: nobody knows",
+    HandedOver.YES: "handed over, as the host said",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,8 +177,7 @@ def _session(predicate: Predicate) -> Iterator[Finding]:
             f"SHA-256 {session.blob_sha256}, made for this PDH; GODH {session.godh_sha256}",
         )
     if packet is not None:
-        state = "handed over" if packet.handed_over else "sealed, and not handed over"
-        yield owners_word("sealed packet", f"SHA-256 {packet.sha256}, {state}")
+        yield owners_word("sealed packet", f"SHA-256 {packet.sha256}, {_SENT[packet.handed_over]}")
     elif predicate.outcome is LaunchEnd.RUNNING:
         yield owners_word("sealed packet", "none: there was nothing to hand over")
 

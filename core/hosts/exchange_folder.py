@@ -124,16 +124,7 @@ class ExchangeFolder:
         """Every visible file of a turn, None if there is no folder."""
         path = self.path(turn)
         with _open_folder(turn.folder, path, root) as folder:
-            if folder is None:
-                return None
-            files: dict[str, bytes] = {}
-            total = 0
-            for name in _names(folder, path):
-                files[name] = _read_inside(folder, f"{path}/{name}", MESSAGE_BYTES)
-                total += len(files[name])
-                if total > BYTES_PER_COMMAND:
-                    raise errors.too_much(path, f"{BYTES_PER_COMMAND} bytes")
-            return files
+            return None if folder is None else _files_in(folder, path)
 
     # -- writing -------------------------------------------------------------------
 
@@ -148,32 +139,28 @@ class ExchangeFolder:
         or what :meth:`read` raises.
         """
         path = self.path(turn)
-        known = self._claim_and_read(turn)
-        for name in known.keys() & set(essential):
-            if name not in files or known[name] != files[name]:
-                raise errors.turn_differs(f"{path}/{name}", self.launch_id)
-        whole = {LAUNCH_FILE: self._launch_lines(turn), **files}
-        whole[CHECKSUM_FILE] = checksum_lines(whole)
-        self._make(path)
-        for name, content in whole.items():
-            if known.get(name) != content:
-                self._write(f"{path}/{name}", content)
+        with self._claimed_turn(turn) as (folder, known):
+            for name in known.keys() & set(essential):
+                if name not in files or known[name] != files[name]:
+                    raise errors.turn_differs(f"{path}/{name}", self.launch_id)
+            whole = {LAUNCH_FILE: self._launch_lines(turn), **files}
+            whole[CHECKSUM_FILE] = checksum_lines(whole)
+            for name, content in whole.items():
+                if known.get(name) != content:
+                    _write(f"{path}/{name}", content, folder)
 
     def offer(self, turn: Turn, files: Mapping[str, bytes]) -> None:
         """Make the folder that the operator fills; what is in it already stays as it is."""
-        path = self.path(turn)
-        known = self._claim_and_read(turn)
-        self._make(path)
-        for name, content in {LAUNCH_FILE: self._launch_lines(turn), **files}.items():
-            if name not in known:
-                self._write(f"{path}/{name}", content)
+        with self._claimed_turn(turn) as (folder, known):
+            for name, content in {LAUNCH_FILE: self._launch_lines(turn), **files}.items():
+                if name not in known:
+                    _write(f"{self.path(turn)}/{name}", content, folder)
 
     def add(self, turn: Turn, name: str, content: bytes) -> str:
         """Write one more file of an answer; its path. The name is ours, and new."""
-        self._claim_and_read(turn)
-        self._make(self.path(turn))
         path = f"{self.path(turn)}/{name}"
-        self._write(path, content)
+        with self._claimed_turn(turn) as (folder, _):
+            _write(path, content, folder)
         return path
 
     def claim(self) -> None:
@@ -182,52 +169,70 @@ class ExchangeFolder:
         Raises UsageError ``exchange-folder-taken``, HostError ``exchange-folder-missing``
         or ``exchange-not-written``.
         """
+        with self._claimed():
+            pass
+
+    @contextmanager
+    def _claimed(self) -> Iterator[int]:
+        """The descriptor of the folder, which is this launch's; raises as :meth:`claim`."""
         parent = Path(self.root).parent
         if not self.exists() and not os.access(parent, os.F_OK):
             # Made with all its parents, it would come to lie beside a stick that is not in.
             raise errors.folder_missing(str(parent))
-        self._make(self.root)
+        _make(self.root)
         with self._open_root() as root:
             if root is None:
                 raise errors.folder_missing(self.root)
             theirs = self._claimed_by(root)
-        if theirs is None:
-            self._write(f"{self.root}/{LAUNCH_FILE}", self._launch_lines())
-        elif theirs != self.launch_id:
-            raise errors.folder_taken(self.root, self.launch_id, theirs)
+            if theirs is None:
+                _write(f"{self.root}/{LAUNCH_FILE}", self._launch_lines(), root)
+            elif theirs != self.launch_id:
+                raise errors.folder_taken(self.root, self.launch_id, theirs)
+            yield root
 
-    def _claim_and_read(self, turn: Turn) -> dict[str, bytes]:
-        """Make the folder this launch's, or refuse; what the turn's folder holds so far."""
-        self.claim()
-        with self._open_root() as root:
-            known = (self._read_all(root, turn) if root is not None else None) or {}
-        if LAUNCH_FILE in known:
-            named = _launch_named(known[LAUNCH_FILE], f"{self.path(turn)}/{LAUNCH_FILE}")
-            if named != self.launch_id:
-                raise errors.folder_taken(self.path(turn), self.launch_id, named)
-        return known
+    @contextmanager
+    def _claimed_turn(self, turn: Turn) -> Iterator[tuple[int, dict[str, bytes]]]:
+        """A turn's folder, made if there is none, as this launch's; what it holds so far.
+
+        Whoever has the share mounted may put a link in its place at any time: what is
+        written goes into the folder that was opened and looked at.
+        """
+        path = self.path(turn)
+        with self._claimed() as root:
+            _make(path, root)
+            with _open_folder(turn.folder, path, root) as folder:
+                if folder is None:
+                    raise errors.folder_missing(path)
+                known = _files_in(folder, path)
+                if LAUNCH_FILE in known:
+                    named = _launch_named(known[LAUNCH_FILE], f"{path}/{LAUNCH_FILE}")
+                    if named != self.launch_id:
+                        raise errors.folder_taken(path, self.launch_id, named)
+                yield folder, known
 
     def _launch_lines(self, turn: Turn | None = None) -> bytes:
         lines = f"{LAUNCH_KEY}: {self.launch_id}\n"
         return (lines + (f"turn: {int(turn)}\n" if turn else "")).encode()
-
-    def _make(self, path: str) -> None:
-        try:
-            make_folder(path, "the exchange folder")
-        except BadInput as error:
-            raise errors.not_written(error) from None
-
-    def _write(self, path: str, content: bytes) -> None:
-        try:
-            write_file(path, content, field="the exchange folder")
-        except BadInput as error:
-            raise errors.not_written(error) from None
 
     @contextmanager
     def _open_root(self) -> Iterator[int | None]:
         # Links on the way to the folder are the owner's own; those inside are not.
         with _open_folder(self.root, self.root, None) as descriptor:
             yield descriptor
+
+
+def _make(path: str, folder: int | None = None) -> None:
+    try:
+        make_folder(path, "the exchange folder", folder)
+    except BadInput as error:
+        raise errors.not_written(error) from None
+
+
+def _write(path: str, content: bytes, folder: int) -> None:
+    try:
+        write_file(path, content, field="the exchange folder", folder=folder)
+    except BadInput as error:
+        raise errors.not_written(error) from None
 
 
 @contextmanager
@@ -253,6 +258,18 @@ def _no_folder(name: str, path: str, parent: int | None, fault: OSError) -> Host
     except OSError:
         mode = stat.S_IFDIR
     return _broken(path, fault) if stat.S_ISDIR(mode) else errors.odd_entry(path, _kind(mode))
+
+
+def _files_in(folder: int, path: str) -> dict[str, bytes]:
+    """Every visible file of an open folder."""
+    files: dict[str, bytes] = {}
+    total = 0
+    for name in _names(folder, path):
+        files[name] = _read_inside(folder, f"{path}/{name}", MESSAGE_BYTES)
+        total += len(files[name])
+        if total > BYTES_PER_COMMAND:
+            raise errors.too_much(path, f"{BYTES_PER_COMMAND} bytes")
+    return files
 
 
 def _names(folder: int, path: str) -> list[str]:

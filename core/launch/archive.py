@@ -6,13 +6,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from ..errors import VaultError, VerificationRefused
 from ..evidence.store import EvidenceStore
+from ..ledger.anchor import newest_head
 from ..ledger.ledger import Ledger
 from ..records.database import Records
-from ..vault.launch_keys import erase_launch_keys, record_changed
 from ..vault.vault import Vault
 from .conclusion import Notary
-from .record import LaunchRecord, LaunchState
 from .record_seal import RecordSeal
 from .store import LaunchStore
 from .surroundings import Surroundings
@@ -53,17 +53,52 @@ class Archive:
         """The time as records have it."""
         return self.now().strftime("%Y-%m-%dT%H:%M:%SZ")
 
+    def note_news(self) -> None:
+        """The same as :meth:`note_newest_state`, if anything is newer than what is noted.
 
-def load_record(archive: Archive, launch_id: str) -> LaunchRecord:
-    """A launch's record as this vault vouches for it; what a crash left undone is done.
+        A ledger whose end is damaged is told of, keyring or not; the vault is noted first.
+        """
+        try:
+            head = self.ledger.head()
+        except VerificationRefused:
+            self.vault.write_anchor()
+            raise
+        if self.vault.anchor_due or (head and head.text != self.vault.ledger_head):
+            self.note_newest_state()
 
-    Keys that have served are erased. Raises VerificationRefused ``launch-record-changed``,
-    also where there is a packet without a record of it, or the other way round, and as
-    LaunchStore.load and RecordSeal.check do.
-    """
-    record = archive.seal.check(archive.store.load(launch_id))
-    if archive.store.has_packet(launch_id) != (record.packet is not None):
-        raise record_changed(launch_id)
-    if record.keys_are_gone or record.state is LaunchState.ABANDONED:
-        erase_launch_keys(archive.vault, launch_id)
-    return record
+    def note_newest_state(self) -> None:
+        """Have the keyring take note of vault and ledger, where there is one.
+
+        What is noted never goes back to an older entry of the ledger, whichever process
+        comes last. Raises as ``Vault.write_anchor`` and ``newest_head`` do; the vault is
+        noted even where the ledger can't be read.
+        """
+        try:
+            self.vault.write_anchor(lambda noted: newest_head(self.ledger, noted))
+        except VerificationRefused:
+            self.vault.write_anchor()
+            raise
+
+    def note_sealing(self) -> None:
+        """The same, once keys have made room for a packet: nothing is sent without it.
+
+        From then on an older vault that still has the keys is known for what it is, so
+        that no second packet is sealed. Raises VaultError ``sealing-not-noted``, and
+        VerificationRefused ``ledger-rolled-back``. Where no keyring is used there is
+        nothing to be noted: the desk says that a rollback is not detectable.
+        """
+        try:
+            self.note_newest_state()
+        except VaultError as error:
+            raise _not_noted(error) from None
+
+
+def _not_noted(error: VaultError) -> VaultError:
+    return VaultError(
+        "sealing-not-noted",
+        "The packet is sealed but not sent: the keyring did not take note of it",
+        f"{error.title}. {error.message}",
+        "Nothing is lost. Unlock the keyring and take the launch up again: the same packet is"
+        " sent then.",
+        {**error.details, "cause": error.code},
+    )

@@ -19,6 +19,8 @@ from .record import LaunchRecord
 
 if TYPE_CHECKING:
     from ..evidence.facts import LaunchEnd
+    from ..sev.firmware_version import FirmwareVersion
+    from ..sev.measurement import ReportedMeasurement
     from .profile_plan import PlannedLaunch
 
 
@@ -50,6 +52,7 @@ class Notary:
         """The signed envelope (DSSE, JSON) for this end of a launch."""
         # Signing costs what everything else that a launch imports costs together.
         from ..evidence.envelope import sign_statement  # noqa: PLC0415
+        from ..evidence.facts import HandedOver  # noqa: PLC0415
         from ..evidence.statement import statement  # noqa: PLC0415
         from .evidence_of import LaunchReport, evidence_facts  # noqa: PLC0415
 
@@ -65,9 +68,10 @@ class Notary:
             profile_sha256=record.order.profile_sha256,
             host=record.host or None,
             # It is stored before it is sent: nobody can prove that it was not.
-            handed_over=packet is not None,
+            handed_over=HandedOver.YES if record.handed_over else HandedOver.MAYBE,
             packet_sha256=None if packet is None else packet.sha256,
             launch_digest=record.matched_digest,
+            matched=_matched(record),
             cmdlines=tuple(line.text for line in planned.profile.cmdline if line.text),
         )
         facts = evidence_facts(_completed(record, launch), planned.plan, report, self._roots)
@@ -93,6 +97,14 @@ class Notary:
             key.wipe()
         fault_point("signing-key-in-vault")
         return self._vault.get(SIGNING_KEY_ENTRY)
+
+
+def _matched(record: LaunchRecord) -> tuple[ReportedMeasurement, FirmwareVersion] | None:
+    """What was verified, in whatever process: a refusal at an earlier step does not undo it."""
+    measured = record.measured
+    if measured is None or record.matched_digest is None:
+        return None
+    return measured.value(), measured.version()
 
 
 def _completed(record: LaunchRecord, launch: Launch) -> Launch:

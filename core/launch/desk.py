@@ -9,25 +9,27 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Final, Self
 
-from ..errors import UsageError, WatchwordError
+from ..errors import UsageError, VaultError, VerificationRefused, WatchwordError
 from ..hosts.protocol import Host
 from ..ledger.anchor import RollbackVerdict, check_anchor
 from ..records.database import Records
 from ..vault.vault import Vault
 from .abandoning import abandon, intact_record
-from .archive import Archive, load_record
+from .archive import Archive
 from .driver import Observer, unobserved
 from .fault_points import fault_point
 from .guest_status import GuestStatus, look_at_guest, stop_guest
 from .launch_ids import new_launch_id
 from .launch_lock import LaunchLock
 from .launch_run import LaunchRun, no_host
+from .loading import load_record
 from .ordering import order_record
 from .orders import LaunchOrder
 from .profile_plan import PlannedLaunch, plan_launch
 from .record import LaunchRecord, LaunchState
 from .store import LaunchSummary
 from .surroundings import Surroundings
+from .sweeping import StrayKeys, stray_keys, sweep_keys
 
 _ATTEMPTS: Final = 8
 
@@ -37,8 +39,9 @@ class LaunchDesk:
 
     As a context it closes the runs that are open, and has the keyring take note of the
     newest state, where there is one. What it does raises BadInput as Records does and
-    VaultError as Vault does, and, before anything else, VerificationRefused
-    ``ledger-rolled-back`` where records and keyring show that an older copy was put back.
+    VaultError as Vault does. Beginning a launch and taking one up raises, before anything
+    else, VerificationRefused ``ledger-rolled-back`` where records and keyring show that an
+    older copy was put back; looking at guests, stopping them and abandoning goes on.
     """
 
     def __init__(self, records: Records, vault: Vault, surroundings: Surroundings) -> None:
@@ -123,6 +126,12 @@ class LaunchDesk:
         """What is recorded of a launch, for people; see :meth:`is_intact`."""
         return self._archive.store.load(launch_id).record
 
+    def checked(self, launch_id: str) -> LaunchRecord:
+        """What is recorded of a launch, as this vault vouches for it; raises as :meth:`open`."""
+        self._check_rollback()
+        with self._held(launch_id):
+            return load_record(self._archive, launch_id)
+
     def is_intact(self, launch_id: str) -> bool:
         """Whether the record of a launch is as it was written with this vault."""
         return intact_record(self._archive, launch_id) is not None
@@ -131,9 +140,10 @@ class LaunchDesk:
         """Give a launch up: its keys are erased, and its packet is never sent again.
 
         The record of one that somebody has changed stays as it is; its keys go all the
-        same. Raises UsageError ``launch-running`` for a guest that runs, ``bad-reason``.
+        same. Raises UsageError ``launch-running`` for a guest that runs, ``bad-reason``,
+        ``launch-of-another-vault`` where its keys are not here.
         """
-        self._check_rollback()
+        self._look_for_rollback()
         with self._held(launch_id):
             abandon(self._archive, launch_id, reason)
 
@@ -162,20 +172,25 @@ class LaunchDesk:
         """Whether an older copy of the records would be noticed; raises if it is noticed."""
         return self._check_rollback()
 
-    def close(self) -> None:
-        """Close the runs, and have the keyring take note of vault and ledger; once.
+    @property
+    def stray_keys(self) -> StrayKeys:
+        """Keys in the vault that serve no launch which could go on; none is erased by itself."""
+        return stray_keys(self._archive)
 
-        Raises VaultError as ``Vault.write_anchor`` does.
+    def close(self) -> None:
+        """Close the runs, and have the keyring take note of what is new; once.
+
+        Raises VaultError as ``Vault.write_anchor`` does, and VerificationRefused where the
+        ledger's end is damaged, or older than what the keyring has noted.
         """
         if self._closed:
             return
         self._closed = True
         for run in self._runs:
             run.close()
-        if self._rollback is None:  # nothing was done here
+        if self._rollback is None:  # nothing was done here, or with an older copy
             return
-        head = self._archive.ledger.head()
-        self._archive.vault.write_anchor(None if head is None else head.text)
+        self._archive.note_news()
         fault_point("anchor-written")
 
     def __enter__(self) -> Self:
@@ -206,7 +221,16 @@ class LaunchDesk:
     def _check_rollback(self) -> RollbackVerdict:
         if self._rollback is None:
             self._rollback = check_anchor(self._archive.ledger, self._archive.vault.ledger_head)
+            sweep_keys(self._archive, self._home)
         return self._rollback
+
+    def _look_for_rollback(self) -> None:
+        """For what can only make things safer: it may be done with an older copy too.
+
+        That is no acceptance of it: the keyring takes note of nothing then.
+        """
+        with contextlib.suppress(VerificationRefused, VaultError):
+            self._check_rollback()
 
     def _lock(self, launch_id: str) -> LaunchLock:
         seconds = self._archive.surroundings.lock_seconds
@@ -227,7 +251,7 @@ class LaunchDesk:
         self, record: LaunchRecord, host: str | None, accept_platform: str | None
     ) -> LaunchRecord:
         """The record with what the owner says now; an abandoned one is not taken up again."""
-        if record.state is LaunchState.ABANDONED:
+        if record.is_abandoned:
             raise _abandoned(record.id)
         amended = replace(
             record,
@@ -243,7 +267,7 @@ class LaunchDesk:
         self, launch_id: str, host: str | None
     ) -> AsyncIterator[tuple[LaunchRecord, Host]]:
         """The record and the host of a launch with a blob, under the launch's lock."""
-        self._check_rollback()
+        self._look_for_rollback()
         with self._held(launch_id):
             record = load_record(self._archive, launch_id)
             if record.session is None:

@@ -15,6 +15,7 @@ from ..base64_text import decode_base64
 from ..errors import WatchwordError
 from ..evidence.facts import (
     EvidenceFacts,
+    HandedOver,
     LaunchEnd,
     LoadedContents,
     PacketFacts,
@@ -53,6 +54,8 @@ class LaunchReport:
     where its step is not done
     ``material``      what the host was given, where the session's record lacks its hashes
     ``launch_digest`` the one that matched (32 bytes), where the measurement's record lacks it
+    ``matched``       the measurement that was verified, and the version inside it; None: as its
+    step has it. After sealing a host may say what it likes: this is what the packet is for
     ``cmdlines``      the approved command lines as text
     """
 
@@ -66,11 +69,12 @@ class LaunchReport:
     profile_sha256: str | None = None
     host: str | None = None
     entries: Mapping[str, str] = field(default_factory=dict)
-    handed_over: bool | None = None
+    handed_over: HandedOver | None = None
     packet_sha256: str | None = None
     secrets: Sequence[Mapping[str, object]] = ()
     material: LaunchMaterial | None = None
     launch_digest: bytes | None = None
+    matched: tuple[ReportedMeasurement, FirmwareVersion] | None = None
     cmdlines: tuple[str, ...] = ()
 
 
@@ -102,11 +106,11 @@ def evidence_facts(
         profile_sha256=report.profile_sha256,
         host=report.host or _text(records.get("start", {}).get("host")),
         minimum=FirmwareVersion(*minimum_api, build),
-        version=_version(measurement, error),
+        version=_version(measurement, error) if report.matched is None else report.matched[1],
         approved=tuple(digest.value for digest in plan.digests),
         contents=_contents(_matched(measurement, report), plan, report),
-        reported=_reported(measurement, error),
-        matched=bool(measurement),
+        reported=_reported(measurement, error) if report.matched is None else report.matched[0],
+        matched=bool(measurement) or report.matched is not None,
         session=_session(records.get("session", {}), report.material),
         packet=_packet(records.get("secret", {}), report),
         secrets=tuple(_secrets(records.get("secret", {}), report)),
@@ -293,8 +297,8 @@ def _packet(record: Mapping[str, object], report: LaunchReport) -> PacketFacts |
     sealed = report.packet_sha256 or _text(record.get("packet_sha256"))
     if sealed is None:
         return None
-    handed_over = "packet_sha256" in record if report.handed_over is None else report.handed_over
-    return PacketFacts(sha256=sealed, handed_over=handed_over)
+    injected = HandedOver.YES if "packet_sha256" in record else HandedOver.NO
+    return PacketFacts(sha256=sealed, handed_over=report.handed_over or injected)
 
 
 def _secrets(record: Mapping[str, object], report: LaunchReport) -> Iterator[ReleasedSecret]:

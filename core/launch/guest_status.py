@@ -97,9 +97,15 @@ async def look_at_guest(archive: Archive, record: LaunchRecord, host: Host) -> G
 
 
 async def stop_guest(archive: Archive, record: LaunchRecord, host: Host) -> None:
-    """Pause the guest; HostError where the host does not."""
+    """Pause the guest; HostError where the host does not.
+
+    A launch that never came to its end is not over by that, nor is one taken up again that
+    was abandoned.
+    """
     await host.stop()
-    _note(archive, replace(record, state=LaunchState.STOPPED), EntryKind.GUEST_STOPPED, None)
+    if record.running is not None and not record.is_abandoned:
+        record = replace(record, state=LaunchState.STOPPED)
+    _note(archive, record, EntryKind.GUEST_STOPPED, None)
 
 
 def _note(
@@ -109,7 +115,7 @@ def _note(
     platform: Platform | None,
     error: WatchwordError | None = None,
 ) -> None:
-    body = launch_body(record, recorded_profile(record), (), platform, waivers={}, error=error)
+    body = launch_body(record, recorded_profile(record), (), platform, error=error)
     with archive.records.writing():
         archive.store.save(replace(record, changed=archive.timestamp()), archive.seal)
         archive.ledger.append(kind, record.id, body, simulated=record.simulated)

@@ -49,7 +49,8 @@ class LaunchKeeper(Protocol):
     def measured(self, reported: ReportedMeasurement, version: FirmwareVersion) -> None:
         """A host reported a measurement, not verified yet.
 
-        VerificationRefused ``measurement-replayed`` for a nonce of another launch.
+        VerificationRefused ``measurement-replayed`` for the nonce of a measurement that was
+        verified for another launch.
         """
 
     def mismatch(

@@ -112,7 +112,8 @@ class LaunchRun:
         except AnswerPending:
             raise
         except BaseException:
-            # Its keys are wiped from memory; the next call takes it up from the records.
+            # Whatever it was, its keys are wiped; the next call takes it up from the records.
+            driver.close()
             self._driver = None
             raise
 

@@ -22,14 +22,14 @@ def launch_body(
     digests: Iterable[LaunchDigest],
     platform: Platform | None,
     *,
-    waivers: Mapping[str, str],
+    waivers: Mapping[str, str] | None = None,
     error: WatchwordError | None = None,
 ) -> dict[str, object]:
     """The body of an entry about this launch, as far as things are known.
 
     ``digests``   the approved ones: the one that matched says which firmware it was
     ``platform``  as it was judged in this process
-    ``waivers``   typed reasons by step
+    ``waivers``   typed reasons by step, beside those that are recorded
     """
     return {
         "guest": record.guest,
@@ -40,7 +40,7 @@ def launch_body(
         **_measured(record),
         "firmware_sha256": _firmware(record, profile, digests),
         **_packet(record),
-        "waivers": dict(waivers),
+        "waivers": {**record.launch().waivers, **(waivers or {})},
         **({} if error is None else {"error": _error(error)}),
     }
 
@@ -62,10 +62,12 @@ def _measured(record: LaunchRecord) -> dict[str, object]:
         return {}
     reported = measured.value()
     matched = record.matched_digest
+    # The numbers are true only inside a measurement that was verified.
+    whose = "claimed_" if matched is None else ""
     return {
-        "api_major": measured.api_major,
-        "api_minor": measured.api_minor,
-        "build": measured.build,
+        f"{whose}api_major": measured.api_major,
+        f"{whose}api_minor": measured.api_minor,
+        f"{whose}build": measured.build,
         "measurement": reported.measurement.hex(),
         "nonce": reported.nonce.hex(),
         "launch_digest": None if matched is None else matched.hex(),
@@ -77,7 +79,8 @@ def _firmware(
 ) -> list[str]:
     """The firmware that was measured; until that is known, all that are approved."""
     for digest in digests:
-        if digest.value == record.matched_digest:
+        # One that was taken from the record says nothing of its parts.
+        if digest.value == record.matched_digest and digest.components:
             return [part.sha256.hex() for part in digest.components if part.name == "firmware"]
     return [file.sha256 for file in profile.firmware if file.sha256 is not None]
 

@@ -8,13 +8,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from ..errors import BadInput
 from ..guest.document import read_profile
-from ..guest.expected import ExpectedLaunch
+from ..guest.expected import ExpectedDigest, ExpectedLaunch
 from ..guest.profile import GuestProfile
 from ..sev.certificates import AmdCertificate
 from ..sev.chain import PlatformCertificates
 from ..sev.diagnosis_question import ApprovedContents, DirectBoot
-from ..sev.digest import VcpuSetup
+from ..sev.digest import LaunchDigest, VcpuSetup
 from ..sev.kernel_hashes import KernelHashes
 from ..sev.platform import Platform, judge_chain
 from ..sev.policy import approve_policy
@@ -67,13 +68,14 @@ def plan_launch(
 ) -> PlannedLaunch:
     """Read the recorded profile, and its files, again; the plan is of today.
 
-    Without ``with_secrets`` nothing is to be sealed any more, and the vault's entries need
-    not be there. Raises BadInput ``approved-file-changed`` and as ``expected_launch``,
+    Without ``with_secrets`` nothing is to be sealed any more: the vault's entries need not
+    be there, and where the files are not what was approved, the digests that were recorded
+    count. Raises BadInput ``approved-file-changed`` and as ``expected_launch``,
     VerificationRefused as ``approve_policy``, and VaultError as ``secret_orders``.
     """
     profile, order = recorded_profile(record), record.order
     policy = approve_policy(profile.policy, order.policy_waiver)
-    expected = profile.to_expected()
+    expected, warnings = _expected(record, profile, or_recorded=not with_secrets)
     plan = SevPlan(
         digests=expected.launch_digests(),
         secret_area=expected.secret_area,
@@ -91,8 +93,52 @@ def plan_launch(
         approved=tuple(itertools.islice(_approved(profile, expected), _MOST_EXPLAINED)),
         kernel_hashes=bool(profile.kernel),
         contents=_in_words(expected),
+        warnings=warnings,
     )
     return PlannedLaunch(profile, expected, plan)
+
+
+def _expected(
+    record: LaunchRecord, profile: GuestProfile, *, or_recorded: bool
+) -> tuple[ExpectedLaunch, tuple[str, ...]]:
+    """What the profile allows, by its files as they are; else by the record, with a warning.
+
+    An update of a file is no news about a VM that was measured before it.
+    """
+    try:
+        return profile.to_expected(), ()
+    except BadInput as error:
+        if or_recorded and record.launch_digests:
+            return _recorded_digests(record), (_not_approved_now(error),)
+        if error.code != "approved-file-changed" or not record.id:
+            raise
+        raise _changed_meanwhile(record.id, error) from None
+
+
+def _recorded_digests(record: LaunchRecord) -> ExpectedLaunch:
+    words = "as it was approved when the launch was prepared"
+    digests = (LaunchDigest(value, ()) for value in record.launch_digests)
+    return ExpectedLaunch(tuple(ExpectedDigest(digest, words) for digest in digests), None, (), ())
+
+
+def _not_approved_now(error: BadInput) -> str:
+    return (
+        "THE GUEST'S FILES ARE NOT USED: what counts are the launch digests that were recorded"
+        f" when the launch was prepared. {error.message}"
+    )
+
+
+def _changed_meanwhile(launch_id: str, error: BadInput) -> BadInput:
+    """To approve the file now changes the profile, and not a launch that was prepared by it."""
+    return BadInput(
+        error.code,
+        error.field,
+        error.message,
+        "The launch counts by the profile as it was when it was prepared. Put the approved file"
+        f" back, or give the launch up (`watchword launch abandon {launch_id} --reason TEXT`),"
+        " approve the new file if you changed it yourself, and prepare a new one.",
+        dict(error.details),
+    )
 
 
 def judge_recorded(

@@ -155,6 +155,7 @@ class LaunchRecord:
     ``handed_over``       when the host said first that it took the packet
     ``unconfirmed``       when it was first told that nobody knows what became of the packet
     ``running``           when the guest was first let run
+    ``abandoned``         when it was given up, for good
     ``told``              the Launch value, for people
     """
 
@@ -180,6 +181,7 @@ class LaunchRecord:
     handed_over: str | None = None
     unconfirmed: str | None = None
     running: str | None = None
+    abandoned: str | None = None
     report: RecordedReport | None = None
     told: ToldLaunch = field(default_factory=ToldLaunch)
 
@@ -195,6 +197,11 @@ class LaunchRecord:
     def is_open(self) -> bool:
         """Whether something is left to be done."""
         return self.state not in OVER
+
+    @property
+    def is_abandoned(self) -> bool:
+        """Whether it was given up: nothing is sent for it any more, whatever came after."""
+        return self.abandoned is not None or self.state is LaunchState.ABANDONED
 
     @property
     def keys_are_gone(self) -> bool:

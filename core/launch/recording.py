@@ -3,11 +3,12 @@
 
 What belongs together is committed together: a launch's record, its one packet, the
 entry in the ledger, the signed document. Keys are in the vault before anybody is given
-the launch blob, and leave it once the packet is stored.
+the launch blob; once the packet is sealed it takes their place there, before it is stored.
 """
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -20,27 +21,34 @@ from ..sev.chain import PlatformCertificates
 from ..sev.firmware_version import FirmwareVersion
 from ..sev.measurement import ReportedMeasurement, VerifiedMeasurement
 from ..sev.platform import Platform
-from ..sev.secret_packet import SecretPacket, packet_sha256
+from ..sev.secret_packet import SecretPacket
 from ..sev.session import LaunchMaterial, LaunchSession
-from ..vault.launch_keys import erase_launch_keys, store_launch_keys
-from .archive import Archive, load_record
+from ..vault.launch_keys import (
+    erase_launch,
+    erase_launch_keys,
+    exchange_keys_for_packet,
+    store_launch_keys,
+)
+from .archive import Archive
 from .engine import Launch, StepState
 from .fault_points import fault_point
 from .keeper import Confirmation
+from .kept_packet import KeptPacket
 from .key_binding import key_binding
 from .ledger_bodies import launch_body
+from .loading import load_record, told_in_ledger
 from .profile_plan import PlannedLaunch
 from .record import (
     LaunchRecord,
     LaunchState,
     RecordedMeasurement,
-    RecordedPacket,
     RecordedReport,
     RecordedSession,
     recorded_certificates,
 )
 from .sev_base import out_of_order
 from .sev_steps import PLATFORM, RUN
+from .store import already_sealed
 from .told_launch import ToldLaunch
 from .whose_measurement import OtherLaunches, of_another_launch
 
@@ -111,13 +119,16 @@ class LaunchRecorder:
         fault_point("session-recorded")
 
     def measured(self, reported: ReportedMeasurement, version: FirmwareVersion) -> None:
-        """Claim the nonce for this launch, and keep what was reported."""
+        """Keep what was reported, unless its nonce is a verified one of another launch.
+
+        It is not claimed yet: the VM of another launch, shown here by mistake, answers with
+        the same nonce for ever.
+        """
         measured = RecordedMeasurement(
             reported.build(), version.api_major, version.api_minor, version.build
         )
-        archive, launch_id = self._archive, self.record.id
         with self._writing():
-            archive.store.claim_nonce(reported.nonce, launch_id, archive.timestamp())
+            self._archive.store.check_nonce(reported.nonce, self.record.id)
             self._write((), measured=measured, matched_digest=None)
         fault_point("measurement-recorded")
 
@@ -125,35 +136,49 @@ class LaunchRecorder:
         self, refusal: VerificationRefused, reported: ReportedMeasurement, version: FirmwareVersion
     ) -> VerificationRefused:
         """The refusal that names the launch to which the measurement belongs, if one is known."""
-        archive = self._archive
+        archive, owner = self._archive, None
         others = OtherLaunches(archive.store, archive.seal, archive.vault)
-        owner = others.owner(self.record.id, reported, version)
+        # That nobody can be asked now must not take the refusal's place.
+        with contextlib.suppress(WatchwordError):
+            owner = others.owner(self.record.id, reported, version)
         return refusal if owner is None else of_another_launch(owner, refusal)
 
     def verified(self, measurement: VerifiedMeasurement) -> None:
-        """Keep which digest it was of."""
-        self._save(
-            EntryKind.MEASUREMENT_VERIFIED,
-            state=LaunchState.VERIFIED,
-            matched_digest=measurement.digest,
-        )
+        """Claim the nonce for this launch, and keep which digest the measurement was of."""
+        archive, nonce = self._archive, measurement.reported.nonce
+        with self._writing():
+            archive.store.claim_nonce(nonce, self.record.id, archive.timestamp())
+            self._write(
+                (EntryKind.MEASUREMENT_VERIFIED,),
+                state=LaunchState.VERIFIED,
+                matched_digest=measurement.digest,
+            )
         fault_point("measurement-verified")
 
     def sealed(self, packet: SecretPacket, notes: Sequence[Mapping[str, object]]) -> None:
-        """Packet, intent and ledger entry at once; then the keys leave the vault.
+        """In the vault the packet takes the place of the keys; then it is stored.
 
-        UsageError ``already-sealed`` where there is a packet.
+        Before it is stored, where others may read it, the keyring notes that the vault has
+        no keys any more: an older copy of vault and records together is refused then, and
+        no other packet is ever sealed. Where that can't be noted the packet is kept, and
+        not sent until it is: VaultError ``sealing-not-noted``. UsageError
+        ``already-sealed`` where there is, or was, a packet.
         """
-        name = packet_sha256(packet)
-        sealed = RecordedPacket(name, tuple(dict(note) for note in notes))
-        archive = self._archive
+        archive, launch_id = self._archive, self.record.id
+        kept = KeptPacket.of(packet, packet.verified.reported, notes)
+        told = told_in_ledger(archive, launch_id)
+        if EntryKind.PACKET_SEALED in told or archive.store.has_packet(launch_id):
+            raise already_sealed(launch_id)
+        exchange_keys_for_packet(archive.vault, launch_id, kept.build())
+        fault_point("packet-in-vault")
+        archive.note_sealing()
+        fault_point("sealing-noted")
         with self._writing():
-            archive.store.store_packet(self.record.id, packet, archive.timestamp())
+            archive.store.store_packet(launch_id, packet, archive.timestamp())
             fault_point("packet-half-stored")
+            sealed = kept.recorded()
             self._write((EntryKind.PACKET_SEALED,), state=LaunchState.SEALED, packet=sealed)
         fault_point("packet-stored")
-        erase_launch_keys(archive.vault, self.record.id)
-        fault_point("keys-erased")
 
     def handed_over(self) -> None:
         """The host says that it has injected the packet."""
@@ -171,7 +196,7 @@ class LaunchRecorder:
             self._conclude(EntryKind.LAUNCH_RUNNING, LaunchEnd.RUNNING, told=told, **changes)
         else:
             self._save(*([EntryKind.REPORT_VERIFIED] if "report" in changes else []), **changes)
-        erase_launch_keys(self._archive.vault, self.record.id)
+        erase_launch(self._archive.vault, self.record.id)
         fault_point("keys-swept")
 
     def interrupted(self, step_id: str, error: WatchwordError) -> None:
@@ -245,7 +270,7 @@ class LaunchRecorder:
             planned.profile,
             planned.plan.digests,
             self._platform,
-            waivers={} if self._launch is None else self._launch.waivers,
+            waivers=None if self._launch is None else self._launch.waivers,
             error=error,
         )
 

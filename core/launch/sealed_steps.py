@@ -129,7 +129,7 @@ def _another_vm(earlier: ReportedMeasurement, reported: ReportedMeasurement) -> 
         "This is not the VM that the secret was sealed for",
         "Its measurement is not the one that was verified: the VM was started anew, or it is"
         " another one. The launch's one packet fits the first VM alone.",
-        "Nothing was sent. Have the first VM brought back if it still runs; otherwise abandon"
-        " this launch and start a new one.",
+        "Nothing was sent this time. Have the first VM brought back if it still runs; otherwise"
+        " abandon this launch and start a new one.",
         {"sealed_for": earlier.build().hex(), "reported": reported.build().hex()},
     )

@@ -74,7 +74,10 @@ class SevSteps(StepDriver):
             "launch_digests": [digest.as_json() for digest in self._plan.digests],
             "policy": policy.policy.value,
             "policy_names": policy.policy.names(),
-            "warnings": [finding.text for finding in policy.policy.findings()],
+            "warnings": [
+                *(finding.text for finding in policy.policy.findings()),
+                *self._plan.warnings,
+            ],
         }
 
     async def _platform(self) -> Record:

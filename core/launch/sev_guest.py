@@ -46,7 +46,7 @@ def check_policy(state: GuestState, policy: int) -> None:
             "policy-changed",
             "The VM runs under another policy",
             f"The host says 0x{state.policy:x}; this launch was made for 0x{policy:x}.",
-            "Nothing was sent. Have the VM started with the policy of the launch blob.",
+            "Nothing was sent this time. Have the VM started with the policy of the launch blob.",
             {"policy": policy, "host_policy": state.policy},
         )
 
@@ -80,7 +80,8 @@ def _refusals_of_packets() -> Iterator[None]:
             "The secure processor refused the packet (fw_error 11, bad measurement)",
             "The VM that it was offered to is not the one that was measured: the host may have"
             " started another one from the same launch blob.",
-            "The secret stayed sealed. Abandon this launch, and do not trust this host.",
+            "The host says that the secret stayed sealed; nobody else can say so. Abandon this"
+            " launch, and do not trust this host.",
             dict(error.details),
         ) from None
 

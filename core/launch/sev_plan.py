@@ -161,6 +161,7 @@ class SevPlan:
     ``earlier_session``    the session that an earlier process made
     ``kernel_hashes``, ``contents``  for whoever starts the VM: whether a kernel is measured,
     and what was approved in words
+    ``warnings``           what the owner is to be told about what should run
     """
 
     digests: tuple[LaunchDigest, ...]
@@ -183,6 +184,7 @@ class SevPlan:
     other_firmware: Callable[[], tuple[tuple[str, FirmwareImage], ...]] = _no_other_firmware
     kernel_hashes: bool = False
     contents: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 CertificateFile = tuple[str, bytes]

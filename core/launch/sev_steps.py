@@ -8,12 +8,13 @@ the ``Launch`` records what was seen, for people and files.
 from __future__ import annotations
 
 import asyncio
+import hmac
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
 from ..errors import VerificationRefused
-from ..hosts.protocol import SevState
+from ..hosts.protocol import Host
 from ..sev.diagnosis_question import Question
 from ..sev.firmware_version import FirmwareVersion
 from ..sev.measurement import ReportedMeasurement, VerifiedMeasurement, verify_measurement
@@ -73,7 +74,6 @@ class _Established:
 
     session: LaunchSession | None = None
     material: LaunchMaterial | None = None
-    state: SevState | None = None
     verified: VerifiedMeasurement | None = None
     packet: SecretPacket | None = None
 
@@ -155,7 +155,7 @@ class SevLaunch(SevSteps):
         self._world.keeper.measured(reported, version)
         verified = await self._verify(session, reported, version)
         self._world.keeper.verified(verified)
-        self._now.verified, self._now.state = verified, state.state
+        self._now.verified = verified
         return {
             "verdict": "matches",
             "measurement": reported.measurement.hex(),
@@ -197,8 +197,11 @@ class SevLaunch(SevSteps):
             raise out_of_order("a secret needs a verified measurement")
         if not self._plan.secrets:
             return {"secrets": [], "injected": "nothing to inject"}
-        packet = self._now.packet or self._seal(verified)
         async with self._world.open_guest() as host:
+            packet = self._now.packet
+            if packet is None:
+                await self._check_still_there(host, verified)
+                packet = self._seal(verified)
             await inject(host, packet)
         fault_point("packet-sent")
         self._world.keeper.handed_over()
@@ -209,10 +212,17 @@ class SevLaunch(SevSteps):
             "injected": "host says",
         }
 
+    async def _check_still_there(self, host: Host, verified: VerifiedMeasurement) -> None:
+        """The VM that was measured, perhaps long ago, is the one that is connected, and waits."""
+        state = await host.state()
+        check_policy(state, verified.session.policy.policy.value)
+        check_takes_secrets(state.state)
+        reported = ReportedMeasurement.parse(await host.measurement())
+        if not hmac.compare_digest(reported.build(), verified.reported.build()):
+            raise _measured_anew(verified.reported, reported)
+
     def _seal(self, verified: VerifiedMeasurement) -> SecretPacket:
         """Seal the one packet, and have it kept before anybody sees it."""
-        if self._now.state is not None:
-            check_takes_secrets(self._now.state)
         self._plan.platform_rules.allow_secrets(verified.session.platform)
         prepared = prepare_secrets(self._plan.secrets, self._plan.route)
         iv = self._world.random(KEY_SIZE)
@@ -233,6 +243,19 @@ class SevLaunch(SevSteps):
         if self._now.verified is None:
             raise out_of_order("a guest runs only after it was measured")
         return (self._now.verified.digest,)
+
+
+def _measured_anew(
+    verified: ReportedMeasurement, reported: ReportedMeasurement
+) -> VerificationRefused:
+    return VerificationRefused(
+        "another-vm",
+        "This is not the VM that was verified",
+        "Its measurement is not the one that was verified a moment ago: the VM was started anew,"
+        " or it is another one.",
+        "Nothing was sealed or sent. Take the launch up again: the VM is measured anew then.",
+        {"verified": verified.build().hex(), "reported": reported.build().hex()},
+    )
 
 
 def _questions(

@@ -162,6 +162,20 @@ class LaunchStore:
             raise damaged(launch_id, f"it has {size} bytes; {LARGEST_DOCUMENT} are the most")
         return parse_document(document, launch_id)
 
+    def state(self, launch_id: str) -> str | None:
+        """The state as the list has it; None where there is no such launch."""
+        with self._records.reading() as connection:
+            query = "select state from launches where id = ?"
+            row = connection.execute(query, (launch_id,)).fetchone()
+        return None if row is None else str(row[0])
+
+    def is_listed(self, record: LaunchRecord) -> bool:
+        """Whether the list says of a launch what its record says."""
+        with self._records.reading() as connection:
+            query = f"select {_SUMMARY} from launches where id = ?"  # noqa: S608 - our own words
+            row = connection.execute(query, (record.id,)).fetchone()
+        return row is not None and tuple(row) == _columns(record)
+
     # -- the one packet ----------------------------------------------------------
 
     def store_packet(self, launch_id: str, packet: Packet, sealed: str) -> None:
@@ -177,7 +191,7 @@ class LaunchStore:
                     (launch_id, packet.header, packet.ciphertext, sealed),
                 )
             except sqlite3.IntegrityError:
-                raise _already_sealed(launch_id) from None
+                raise already_sealed(launch_id) from None
 
     def has_packet(self, launch_id: str) -> bool:
         """Whether a packet was sealed for this launch."""
@@ -201,10 +215,18 @@ class LaunchStore:
 
     # -- nonces ------------------------------------------------------------------
 
-    def claim_nonce(self, nonce: bytes, launch_id: str, seen: str) -> None:
-        """Note that a launch was shown this measurement nonce (16 bytes); again is the same.
+    def check_nonce(self, nonce: bytes, launch_id: str) -> None:
+        """VerificationRefused ``measurement-replayed`` for a nonce that another launch claimed."""
+        with self._records.reading() as connection:
+            query = "select launch_id from nonces where nonce = ?"
+            row = connection.execute(query, (nonce,)).fetchone()
+        if row is not None and row[0] != launch_id:
+            raise _replayed(row[0])
 
-        Raises VerificationRefused ``measurement-replayed`` if another launch was.
+    def claim_nonce(self, nonce: bytes, launch_id: str, seen: str) -> None:
+        """Note that a launch's verified measurement has this nonce (16 bytes); again is the same.
+
+        Raises as :meth:`check_nonce`.
         """
         with self._records.writing() as connection:
             connection.execute(
@@ -212,10 +234,7 @@ class LaunchStore:
                 " on conflict do nothing",
                 (nonce, launch_id, seen),
             )
-            query = "select launch_id from nonces where nonce = ?"
-            (owner,) = connection.execute(query, (nonce,)).fetchone()
-        if owner != launch_id:
-            raise _replayed(owner)
+            self.check_nonce(nonce, launch_id)
 
 
 def _columns(record: LaunchRecord) -> tuple[str | int, ...]:
@@ -248,7 +267,8 @@ def no_such_launch(launch_id: str | int) -> BadInput:
     )
 
 
-def _already_sealed(launch_id: str) -> UsageError:
+def already_sealed(launch_id: str) -> UsageError:
+    """UsageError ``already-sealed``."""
     return UsageError(
         "already-sealed",
         "A packet was sealed for this launch before",
@@ -262,8 +282,8 @@ def _replayed(owner: str) -> VerificationRefused:
     return VerificationRefused(
         "measurement-replayed",
         "The host answered with another launch's measurement",
-        f"Its nonce was seen in launch {ascii(owner)[1:-1][:64]}; a secure processor never"
-        " repeats one.",
+        f"Its nonce is that of the measurement of launch {ascii(owner)[1:-1][:64]}, which was"
+        " verified; a secure processor never repeats one.",
         "Send nothing to this host, unless the answers were merely mixed up: then give each"
         " launch its own.",
         {"launch": owner},

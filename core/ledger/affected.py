@@ -104,7 +104,8 @@ class Affected:
     ``given``           were given secrets, or a packet for them was sealed
     ``refused``         were refused, and given nothing
     ``without_secret``  came to no secret, without having been refused
-    ``undecided``       were given secrets, and their entries don't say what is asked for
+    ``undecided``       were given secrets, and their entries don't say what is asked for; or
+    were given nothing, and only the host's unverified word says it
     ``fault``           why the ledger can't be relied on, None if its chain holds
     """
 
@@ -214,7 +215,7 @@ def sort_launches(
         stories.setdefault(key, _Story(entry, entry)).hear(entry)
     lists: dict[_Place, list[AffectedLaunch]] = {place: [] for place in _Place}
     for story in stories.values():
-        lists[_place(story, criteria.judge(story.facts))].append(story.told())
+        lists[_place(story, criteria)].append(story.told())
     return Affected(
         criteria,
         given=tuple(lists[_Place.GIVEN]),
@@ -235,9 +236,12 @@ class _Place(Enum):
     UNDECIDED = auto()
 
 
-def _place(story: _Story, concerned: bool | None) -> _Place:
+def _place(story: _Story, criteria: Criteria) -> _Place:
+    concerned = criteria.judge(story.facts)
     if story.handed_over and concerned is not False:
         return _Place.GIVEN if concerned else _Place.UNDECIDED
+    if concerned is None and criteria.judge(story.facts.with_claims()):
+        return _Place.UNDECIDED
     if not concerned:
         return _Place.NOWHERE
     return _Place.REFUSED if story.refused else _Place.WITHOUT_SECRET
@@ -250,10 +254,11 @@ def _add_facts(facts: LaunchFacts, body: Mapping[str, object]) -> None:
         facts.ceks.add(cek)
     if generation is not None:
         facts.generations.add(generation)
-    with contextlib.suppress(UsageError):
-        numbers = [body.get(name) for name in ("api_major", "api_minor", "build")]
-        major, minor, build = (n if type(n) is int else -1 for n in numbers)
-        facts.versions.add(FirmwareVersion(major, minor, build))
+    for prefix, versions in (("", facts.versions), ("claimed_", facts.claimed)):
+        with contextlib.suppress(UsageError):
+            numbers = [body.get(prefix + name) for name in ("api_major", "api_minor", "build")]
+            major, minor, build = (n if type(n) is int else -1 for n in numbers)
+            versions.add(FirmwareVersion(major, minor, build))
 
 
 def _secrets(body: Mapping[str, object]) -> Iterator[GivenSecret]:

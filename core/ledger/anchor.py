@@ -18,6 +18,17 @@ class RollbackVerdict(StrEnum):
     NOT_DETECTABLE = "not-detectable"
 
 
+def newest_head(ledger: Ledger, noted: str | None) -> str | None:
+    """The text of the head to note in the keyring, which has ``noted`` so far; never an older one.
+
+    Raises as :func:`check_anchor` does: where the ledger does not have the noted entry, the
+    note is the better witness, and stays.
+    """
+    check_anchor(ledger, noted)
+    head = ledger.head()
+    return None if head is None else head.text
+
+
 def check_anchor(ledger: Ledger | None, anchor: str | None) -> RollbackVerdict:
     """Raise VerificationRefused ``ledger-rolled-back`` unless the ledger holds the anchored entry.
 
@@ -37,7 +48,8 @@ def check_anchor(ledger: Ledger | None, anchor: str | None) -> RollbackVerdict:
             "ledger-anchor-damaged",
             "The keyring holds something else in the place of the ledger's head",
             "So an older copy of the records can't be told from the newest one.",
-            "Hold the ledger against an exported head: `watchword ledger verify --head FILE`.",
+            "Hold the ledger against an exported head: `watchword ledger verify --head FILE`. If it"
+            " is the newest one, go on with `watchword ledger accept-older --reason TEXT`.",
         ) from None
     if ledger is None:
         raise rolled_back(known, None)

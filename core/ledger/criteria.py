@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Self, TypeVar
 
 from ..amd.advisories import published_advisories
@@ -24,12 +24,18 @@ class LaunchFacts:
     """What the entries of one launch say of where it ran and what was approved for it.
 
     Sets, because a host may have said one thing and later another; empty: not recorded.
+    ``versions`` were inside a measurement that was verified; ``claimed`` are a host's word.
     """
 
     ceks: set[str] = field(default_factory=set)
     generations: set[str] = field(default_factory=set)
     firmware: set[str] = field(default_factory=set)
     versions: set[FirmwareVersion] = field(default_factory=set)
+    claimed: set[FirmwareVersion] = field(default_factory=set)
+
+    def with_claims(self) -> Self:
+        """The facts as they are if all that hosts claimed is true."""
+        return replace(self, versions=self.versions | self.claimed)
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,6 +54,8 @@ class EntryKind(StrEnum):
     KEYS_EXPORTED = "keys-exported"
     """TEK and TIK left the program: whoever has them and the packet can take the secret."""
     EVIDENCE_MADE = "evidence-made"
+    ROLLBACK_ACCEPTED = "rollback-accepted"
+    """The owner went on with an older copy of the records: what came after it is missing."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,8 +67,10 @@ def rolled_back(anchored: LedgerHead, found: LedgerHead | None) -> VerificationR
         f"The keyring has noted entry {anchored.sequence} ({anchored.hash}) of the ledger, which"
         f" does not have it: it {now}. Launches that were made since then may be missing, and"
         " their nonces and packets with them.",
-        "Find the newer records file. If you have put a backup there yourself, know that it says"
-        " nothing of what came after it.",
+        "Find the newer records file. If you have put a backup there yourself, or the records are"
+        " lost: `watchword ledger accept-older --reason TEXT`. Any launch that was sealed after"
+        " that copy was made must not be completed again. Guests can be looked at and stopped,"
+        " and launches given up, without that.",
         {"anchored": anchored.as_json(), "found": found.as_json() if found else None},
     )
 

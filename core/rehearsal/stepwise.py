@@ -35,6 +35,11 @@ def host_behaviours() -> tuple[HostBehaviour, ...]:
     return (honest, *(HostBehaviour(attack.name, attack.description) for attack in ATTACKS))
 
 
+def hostile_behaviour(name: str) -> HostBehaviour:
+    """One attack by its name. Raises UsageError ``unknown-attack``, which lists the names."""
+    return HostBehaviour(name, attack_named(name).description)
+
+
 @dataclass(frozen=True, slots=True)
 class WhatHappened:
     """What only a simulation can know.

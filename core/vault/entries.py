@@ -34,6 +34,8 @@ class EntryKind(StrEnum):
     """Of no worth: the only kind that a platform which is not proven may receive."""
     TRANSPORT_KEY = "transport-key"
     """TEK or TIK of one launch."""
+    LAUNCH_PACKET = "launch-packet"
+    """The one packet of a launch, encrypted for its VM: what takes the place of its keys."""
     SIGNING_KEY = "signing-key"
     """Signs evidence."""
     RECORD_KEY = "record-key"

@@ -2,8 +2,10 @@
 """TEK and TIK of a launch, as entries of the vault that are erased as soon as they have served.
 
 With them and the packet, anybody can take the secret out of it. So they leave the vault
-when the packet is sealed and stored, or the launch is abandoned; what copies of the
-vault file still hold is said in vault.py.
+when the packet is sealed, or the launch is abandoned; what copies of the vault file still
+hold is said in vault.py. The packet takes their place in the same write, before anybody
+else sees it: with the keys the vault could seal another one, with the packet it knows
+that it has. It stays until the launch is over.
 
 Beside them lies their binding: a digest of what they were made for (platform, policy,
 launch blob, what is to run). The keys are given out only to somebody who names the same,
@@ -14,6 +16,7 @@ from __future__ import annotations
 
 import hmac
 import re
+from collections.abc import Iterable
 from typing import Final
 
 from ..errors import UsageError, VaultError, VerificationRefused
@@ -24,12 +27,18 @@ from .vault import Vault
 BINDING_SIZE: Final = 32
 """Bytes of a binding, a SHA-256."""
 _ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_ENTRY: Final = re.compile(rf"launch/({_ID.pattern})/(?:tek|tik|binding|packet)")
 
 
 def launch_key_names(launch_id: str) -> tuple[str, str, str]:
     """The names of the entries of TEK, TIK and binding. Raises UsageError ``bad-launch-id``."""
     check_launch_id(launch_id)
     return f"launch/{launch_id}/tek", f"launch/{launch_id}/tik", f"launch/{launch_id}/binding"
+
+
+def launch_packet_name(launch_id: str) -> str:
+    """The name of the entry of the packet. Raises UsageError ``bad-launch-id``."""
+    return f"launch/{check_launch_id(launch_id)}/packet"
 
 
 def check_launch_id(launch_id: str) -> str:
@@ -77,16 +86,50 @@ def read_launch_keys(vault: Vault, launch_id: str, binding: bytes) -> tuple[Secr
         raise
 
 
+def exchange_keys_for_packet(vault: Vault, launch_id: str, packet: bytes) -> None:
+    """Erase keys and binding, and keep the one packet (ciphertext) instead, in one step.
+
+    Raises VaultError ``entry-missing`` where the keys are gone, ``entry-exists`` where
+    there is a packet already, and as :meth:`Vault.exchange` does.
+    """
+    new = (launch_packet_name(launch_id), EntryKind.LAUNCH_PACKET, Secret(packet))
+    vault.exchange(launch_key_names(launch_id), [new])
+
+
+def read_launch_packet(vault: Vault, launch_id: str) -> bytes | None:
+    """What was kept in the place of the keys; None where nothing was, or no more."""
+    name = launch_packet_name(launch_id)
+    if name not in {entry.name for entry in vault.list()}:
+        return None
+    with vault.get(name).reveal() as view:
+        return bytes(view)
+
+
 def erase_launch_keys(vault: Vault, launch_id: str) -> bool:
     """Rewrite the vault without the keys; False if they were gone already.
 
     It may be called again, after a crash too. Raises as :meth:`Vault.remove` does.
     """
+    return _erase(vault, launch_key_names(launch_id))
+
+
+def erase_launch(vault: Vault, launch_id: str) -> bool:
+    """Rewrite the vault without keys and packet; False if there were none."""
+    return _erase(vault, (*launch_key_names(launch_id), launch_packet_name(launch_id)))
+
+
+def _erase(vault: Vault, names: Iterable[str]) -> bool:
     present = {entry.name for entry in vault.list()}
-    names = [name for name in launch_key_names(launch_id) if name in present]
-    if names:
-        vault.remove(*names)
-    return bool(names)
+    found = [name for name in names if name in present]
+    if found:
+        vault.remove(*found)
+    return bool(found)
+
+
+def launches_in(vault: Vault) -> frozenset[str]:
+    """The ids of all launches of which the vault holds a key or a packet."""
+    found = (_ENTRY.fullmatch(entry.name) for entry in vault.list())
+    return frozenset(match[1] for match in found if match is not None)
 
 
 def record_changed(launch_id: str) -> VerificationRefused:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from types import TracebackType
@@ -38,6 +38,9 @@ from .vault_errors import (
 )
 from .vault_file import MemoryStorage, Storage, VaultFile
 from .ways import SessionWay, Way, other_way
+
+HeadFrom = Callable[[str | None], str | None]
+"""Gives the ledger head to note, from the one that is noted so far."""
 
 
 class RollbackCheck(StrEnum):
@@ -195,19 +198,17 @@ class Vault:
         """The ledger head that the keyring held when the vault was opened."""
         return None if self._anchor is None else self._anchor.ledger_head
 
-    def write_anchor(self, ledger_head: str | None = None) -> bool:
-        """Note generation and ledger head in the keyring; once per run, at its end.
+    def write_anchor(self, ledger_head: str | HeadFrom | None = None) -> bool:
+        """Note generation and ledger head in the keyring.
 
-        Without ``ledger_head`` (1 to 128 printable ASCII characters) the one that is noted
-        stays. False where the vault has no place for it. Raises as the keyring does.
+        Once per run, at its end, and once for each packet that is sealed: keyrings have been
+        seen to abort under many calls. Without ``ledger_head`` (1 to 128 printable ASCII
+        characters) the one that is noted stays. A function is called while no other process
+        can note anything, so that two of them don't take the newer head back. False where
+        the vault has no place for it. Raises as the keyring and the function do.
         """
-        if ledger_head is not None and not is_ledger_head(ledger_head):
-            raise UsageError(
-                "bad-ledger-head",
-                "This can't be noted as a ledger head",
-                "A head has 1 to 128 printable ASCII characters.",
-                "Give the head as the ledger shows it.",
-            )
+        if isinstance(ledger_head, str):
+            _check_head(ledger_head)
         if not self._way.anchors:
             return False
         with self._storage.exclusive():
@@ -216,8 +217,9 @@ class Vault:
             known = self._way.read_anchor(contents.header)
             if known is not None and known.generation > contents.generation:
                 raise rolled_back(contents.generation, known.generation)
-            head = ledger_head or (known.ledger_head if known else None)
-            anchor = Anchor(contents.generation, head)
+            noted = known.ledger_head if known else None
+            head = ledger_head(noted) if callable(ledger_head) else ledger_head
+            anchor = Anchor(contents.generation, _check_head(head) or noted)
             if anchor != known:
                 self._way.write_anchor(contents.header, anchor)
         self._anchor, self._anchor_due = anchor, False
@@ -255,9 +257,7 @@ class Vault:
         self, new: Sequence[tuple[str, EntryKind, Secret]], *, replace: bool = False
     ) -> tuple[EntryInfo, ...]:
         """Store several secrets at once: all of them or none. Raises as :meth:`add` does."""
-        infos = tuple(EntryInfo(check_entry_name(name), kind, now()) for name, kind, _ in new)
-        for _, _, value in new:
-            check_value(value)
+        infos = _infos_of(new)
         with self._storage.exclusive():
             contents = self._reload()
             for info in infos:
@@ -265,6 +265,22 @@ class Vault:
             added = zip(infos, (value for _, _, value in new), strict=True)
             self._write(contents.changed(self._keys, add=added))
         return infos
+
+    def exchange(self, remove: Sequence[str], new: Sequence[tuple[str, EntryKind, Secret]]) -> None:
+        """Put new entries in the place of others in one step: both are done, or nothing is.
+
+        Raises VaultError ``entry-missing`` and ``entry-exists``, and as :meth:`add` does.
+        """
+        infos = _infos_of(new)
+        with self._storage.exclusive():
+            contents = self._reload()
+            for name in remove:
+                if name not in contents.entries:
+                    raise entry_missing(name)
+            for info in infos:
+                _check_free(contents, info, replace=False)
+            added = zip(infos, (value for _, _, value in new), strict=True)
+            self._write(contents.changed(self._keys, add=added, remove=remove))
 
     def remove(self, *names: str) -> None:
         """Rewrite the file without these entries: all of them or none.
@@ -349,6 +365,25 @@ class Vault:
             self._keys = keys
         self._contents, self._stamp = contents, self._storage.stamp()
         self._anchor_due = self._way.anchors
+
+
+def _infos_of(new: Sequence[tuple[str, EntryKind, Secret]]) -> tuple[EntryInfo, ...]:
+    """What may be shown of new entries, each of which can be stored."""
+    infos = tuple(EntryInfo(check_entry_name(name), kind, now()) for name, kind, _ in new)
+    for _, _, value in new:
+        check_value(value)
+    return infos
+
+
+def _check_head(text: str | None) -> str | None:
+    if text is None or is_ledger_head(text):
+        return text
+    raise UsageError(
+        "bad-ledger-head",
+        "This can't be noted as a ledger head",
+        "A head has 1 to 128 printable ASCII characters.",
+        "Give the head as the ledger shows it.",
+    )
 
 
 def _check_free(contents: Contents, info: EntryInfo, *, replace: bool) -> None:

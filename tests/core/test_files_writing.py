@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from watchword.core import files
+from watchword.core import file_writing
 from watchword.core.errors import BadInput
-from watchword.core.files import read_secret, write_file
+from watchword.core.files import make_folder, read_secret, write_file
 
 
 def listing(folder) -> list[str]:
@@ -54,7 +54,7 @@ def test_an_existing_file_is_replaced_and_loses_its_open_mode(tmp_path):
 
 def test_short_writes_are_continued(tmp_path, monkeypatch):
     real = os.write
-    monkeypatch.setattr(files.os, "write", lambda fd, data: real(fd, bytes(data[:7])))
+    monkeypatch.setattr(file_writing.os, "write", lambda fd, data: real(fd, bytes(data[:7])))
     write_file(tmp_path / "f", bytes(range(256)))
     monkeypatch.undo()
     assert (tmp_path / "f").read_bytes() == bytes(range(256))
@@ -72,15 +72,13 @@ def write_refusal(path) -> BadInput:
 
 @pytest.mark.parametrize("call", ["write", "fsync", "replace", "folder"])
 def test_a_fault_leaves_nothing_behind(tmp_path, monkeypatch, call):
-    def full(*_):
+    def full(*_, **places):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    if call == "replace":
-        monkeypatch.setattr(Path, "replace", full)
-    elif call == "folder":
-        monkeypatch.setattr(files, "_sync_folder", full)
+    if call == "folder":
+        monkeypatch.setattr(file_writing, "_sync_folder", full)
     else:
-        monkeypatch.setattr(files.os, call, full)
+        monkeypatch.setattr(file_writing.os, call, full)
     error = write_refusal(tmp_path / "f")
     assert "full" in error.message
     assert listing(tmp_path) == []
@@ -92,7 +90,7 @@ def test_a_fault_leaves_the_old_file_as_it_was(tmp_path, monkeypatch):
     def broken(*_):
         raise OSError(errno.EIO, "Input/output error")
 
-    monkeypatch.setattr(files.os, "fsync", broken)
+    monkeypatch.setattr(file_writing.os, "fsync", broken)
     write_refusal(tmp_path / "f")
     assert (tmp_path / "f").read_bytes() == b"old"
     assert listing(tmp_path) == ["f"]
@@ -102,7 +100,7 @@ def test_an_interrupt_leaves_nothing_behind(tmp_path, monkeypatch):
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(files.os, "fsync", interrupted)
+    monkeypatch.setattr(file_writing.os, "fsync", interrupted)
     with pytest.raises(KeyboardInterrupt):
         write_file(tmp_path / "f", b"new")
     assert listing(tmp_path) == []
@@ -116,7 +114,7 @@ def test_a_folder_that_cannot_be_synced_is_no_fault(tmp_path, monkeypatch):
             raise OSError(errno.EINVAL, "Invalid argument")
         real(descriptor)
 
-    monkeypatch.setattr(files.os, "fsync", sync)
+    monkeypatch.setattr(file_writing.os, "fsync", sync)
     write_file(tmp_path / "f", b"new")
     assert (tmp_path / "f").read_bytes() == b"new"
 
@@ -157,6 +155,55 @@ def test_a_file_that_replaced_another_is_not_lost_when_the_folder_cannot_be_sync
     def broken(*_):
         raise OSError(errno.EIO, "Input/output error")
 
-    monkeypatch.setattr(files, "_sync_folder", broken)
+    monkeypatch.setattr(file_writing, "_sync_folder", broken)
     write_refusal(tmp_path / "f")
     assert listing(tmp_path) == ["f"]
+
+
+# -- in a folder that is open ----------------------------------------------------------
+
+
+@pytest.fixture
+def swapped(tmp_path):
+    """An open folder whose name leads elsewhere by now: descriptor, the folder, and elsewhere."""
+    folder, elsewhere = tmp_path / "folder", tmp_path / "elsewhere"
+    folder.mkdir()
+    elsewhere.mkdir()
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    folder.rename(tmp_path / "moved")
+    folder.symlink_to(elsewhere)
+    yield descriptor, tmp_path / "moved", elsewhere
+    os.close(descriptor)
+
+
+def test_a_file_comes_to_lie_in_the_folder_that_was_opened(swapped, tmp_path):
+    descriptor, moved, elsewhere = swapped
+    for content in (b"old", b"new"):
+        write_file(tmp_path / "folder" / "f", content, folder=descriptor)
+        assert (moved / "f").read_bytes() == content
+    make_folder(tmp_path / "folder" / "inner", "a folder", descriptor)
+    make_folder(tmp_path / "folder" / "inner", "a folder", descriptor)
+    assert listing(moved) == ["f", "inner"]
+    assert stat.S_IMODE((moved / "inner").stat().st_mode) == 0o700
+    assert listing(elsewhere) == []
+
+
+@pytest.mark.parametrize("call", ["write", "fsync", "replace"])
+def test_a_fault_leaves_nothing_in_the_folder_that_was_opened(swapped, tmp_path, monkeypatch, call):
+    descriptor, moved, elsewhere = swapped
+
+    def full(*_, **places):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(file_writing.os, call, full)
+    with pytest.raises(BadInput):
+        write_file(tmp_path / "folder" / "f", b"new", folder=descriptor)
+    assert listing(moved) == listing(elsewhere) == []
+
+
+def test_a_link_in_the_folder_that_was_opened_is_not_replaced(swapped, tmp_path):
+    descriptor, moved, elsewhere = swapped
+    (moved / "f").symlink_to(elsewhere / "f")
+    with pytest.raises(BadInput, match="symbolic link"):
+        write_file(tmp_path / "folder" / "f", b"new", folder=descriptor)
+    assert listing(elsewhere) == []

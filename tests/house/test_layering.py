@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 # Inside core a part may import what stands in a line above its own, and nothing beside it.
 LAYERS = (
     ("errors", "frozen"),
-    ("secret", "base64_text"),
+    ("secret", "base64_text", "file_writing"),
     ("files", "bounded_json"),
     ("sev",),
     ("amd", "hosts", "vault", "guest", "handover", "records"),

@@ -139,6 +139,9 @@ class FakeDesk:
         [host] = [summary.host for summary in self.known if summary.id == launch_id]
         return self._run(launch_id, host, observe)
 
+    def checked(self, launch_id):
+        return self.records[launch_id]
+
     def list(self, *, guest=None):
         return tuple(one for one in self.known if guest in (None, one.guest))
 
@@ -157,5 +160,7 @@ class FakeDesk:
             id=launch_id,
             guest=profile.name,
             simulated=False,
+            running=created if state in (LaunchState.RUNNING, LaunchState.STOPPED) else None,
+            is_abandoned=False,
             order=SimpleNamespace(**{**waived, "profile": profile_text(profile), **order}),
         )

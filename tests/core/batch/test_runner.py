@@ -20,6 +20,7 @@ from watchword.core.errors import (
 )
 from watchword.core.launch.record import LaunchState
 from watchword.core.launch.sev_plan import nobody_else_knows
+from watchword.core.vault.launch_keys import record_changed
 
 from .support import FakeHost, launches
 
@@ -212,6 +213,26 @@ def test_what_is_done_is_not_done_again(batch, desk, fleet, state):
     assert outcomes(summary) == {"a": "done-before"}
     assert summary.results[0].launch_id == "done"
     assert (desk.opened, desk.orders, summary.exit_status) == ([], [], ExitStatus.OK)
+
+
+@pytest.mark.parametrize("change", [{"running": None}, {"is_abandoned": True}])
+def test_what_only_the_list_calls_done_is_looked_into(batch, desk, fleet, change):
+    desk.knows("x", fleet.store.load("web").profile, "qmp+unix:///run/a", LaunchState.STOPPED)
+    vars(desk.records["x"]).update(change)
+    batch(launches("a"), Phase.COMPLETE)
+    assert desk.opened == ["x"]
+
+
+def refuses_changed_records(launch_id):
+    raise record_changed(launch_id)
+
+
+def test_what_the_vault_does_not_vouch_for_is_no_success(batch, desk, fleet):
+    desk.knows("x", fleet.store.load("web").profile, "qmp+unix:///run/a", LaunchState.RUNNING)
+    desk.checked = refuses_changed_records
+    summary = batch(launches("a"), Phase.COMPLETE)
+    assert summary.results[0].error.code == "launch-record-changed"
+    assert (desk.opened, summary.exit_status) == ([], ExitStatus.BATCH_PARTLY_FAILED)
 
 
 @pytest.mark.parametrize("first", ["nowhere", "prepared"])

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from .batch_support import lines
+from .batch_support import cek_fingerprint, lines, outcomes
 
 
 def test_a_sound_manifest_passes_the_check_and_nothing_is_begun(batches, batch_home):
@@ -120,3 +120,50 @@ def test_other_commands_do_not_load_the_batch():
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=30
     )
     assert shown.stdout.strip() == "[]"
+
+
+# -- profiles in the manifest --------------------------------------------------------
+
+
+def with_inline(batches, home):
+    """A manifest that says itself what goes where, as somebody else could have made it."""
+    file = home.store.load("web").profile.firmware[0]
+    return batches.manifest("a") + (
+        '[[launch]]\nname = "b"\n[launch.profile]\ntechnology = "sev-es"\npolicy = "default"\n'
+        f'vcpus = 2\ncpu = "EPYC-Milan"\nceks = "{cek_fingerprint(home.keys)}"\n'
+        f'firmware = {{path = "{file.path}", sha256 = "{file.sha256}",'
+        " approved = 2026-11-23T14:00:00Z}\n"
+        'secrets = {disk-passphrase = "web/disk"}\n'
+    )
+
+
+def test_the_check_says_what_profiles_in_the_manifest_would_send_where(batches, batch_home):
+    shown = batches(with_inline(batches, batch_home), "--check")
+    assert shown.status == 0
+    host, cek = f"qmp+unix://{batches.folder}/b.sock", cek_fingerprint(batch_home.keys)
+    inline = [{"name": "b", "entries": ["web/disk"], "host": host, "ceks": [cek]}]
+    assert lines(shown.out)[-1]["inline"] == inline
+    (told,) = [line for line in shown.err.splitlines() if "web/disk" in line]
+    assert host in told
+    assert cek in told
+
+
+@pytest.mark.parametrize("phase", ["prepare", "complete", "all"])
+def test_profiles_in_the_manifest_are_run_with_a_word_of_the_owners_alone(
+    batches, batch_home, phase
+):
+    text = with_inline(batches, batch_home)
+    shown = batches(text, "--phase", phase)
+    assert shown.status == 2
+    error = lines(shown.out)[-1]["error"]
+    assert (error["code"], error["details"]["launches"]) == ("inline-not-allowed", ["b"])
+    assert "web/disk" in shown.err
+    assert not list(batch_home.path.glob("records*"))
+    assert not (batches.folder / "out").exists()
+
+
+def test_profiles_in_the_manifest_are_run_where_they_are_allowed(batches, batch_home):
+    text = with_inline(batches, batch_home)
+    shown = batches(text, "--phase", "prepare", "--allow-inline")
+    assert (shown.status, outcomes(lines(shown.out))) == (0, {"a": "prepared", "b": "prepared"})
+    assert "web/disk" in shown.err

@@ -6,9 +6,12 @@ from __future__ import annotations
 import json
 import shlex
 import threading
+from argparse import Namespace
+from types import SimpleNamespace
 
 import pytest
 
+from watchword.core.cli import launch_complete
 from watchword.core.records.database import Records
 from watchword.core.vault.entries import EntryKind
 
@@ -113,6 +116,13 @@ def test_a_second_completion_says_that_the_packet_was_handed_over_before(launche
         assert as_json["handed_over"]
         assert len(host.packets) == 1
     assert launches.ledger(launch).count("packet-sealed") == 1
+
+
+def test_nothing_is_said_of_a_handing_over_that_nobody_knows_of():
+    before = SimpleNamespace(packet=object(), handed_over=None, changed="2026-11-23T14:00:00Z")
+    told = " ".join(launch_complete._end(Namespace(no_inject=True), None, before))
+    assert "whether it was handed over then is not known" in told
+    assert before.changed not in told
 
 
 def test_without_injecting_the_verdict_is_told_and_nothing_sent(launches):
@@ -257,6 +267,26 @@ def test_a_running_guest_tells_its_state_and_a_fresh_report(launches):
         assert launches("status", launch, "--host", "nonsense").status == 2
     assert "report-verified" in launches.ledger(launch)
     assert "guest-stopped" in launches.ledger(launch)
+
+
+def test_completing_says_that_no_keyring_stands_behind_the_one_packet(launches):
+    launch = launches.prepare()
+    with launches.vm():
+        shown = launches.say("complete", launch, "--no-inject")
+        assert "rollback not detectable" in shown.out
+        done = launches("complete", launch)
+        assert (done.status, done.json["rollback"]) == (0, "not-detectable")
+
+
+def test_a_guest_that_never_ran_is_stopped_and_its_launch_is_not_over(launches):
+    launch = launches.prepare()
+    with launches.vm():
+        stopped = launches.say("stop", launch)
+        assert stopped.status == 0
+        assert "The launch is not over by that (prepared)" in stopped.out
+        assert launches("stop", launch).json["state"] == "prepared"
+    assert [one["id"] for one in launches("list", "--open").json["launches"]] == [launch]
+    assert len(launches.keys()) == 3
 
 
 def test_an_abandoned_launch_has_no_keys_and_goes_nowhere(launches):

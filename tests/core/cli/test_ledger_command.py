@@ -300,6 +300,59 @@ def test_records_that_are_gone_are_noticed_by_the_keyring(command, vault, home, 
     assert not (home / FILE_NAME).exists()
 
 
+def test_an_older_copy_is_accepted_with_a_reason_and_loudly(command, vault, home, ledger):
+    vault(command("ledger", "head").out.strip())
+    forge(home, "delete from ledger where sequence = 6")
+    for reason in ("", "  "):
+        refused = command("ledger", "accept-older", "--reason", reason, "--json")
+        assert refused.status == 2
+    outcome = command("ledger", "accept-older", "--reason", "the disk died")
+    assert outcome.status == 0
+    assert "must not be completed again" in outcome.out
+    shown = command("ledger", "verify", "--anchor", "--json").json
+    assert (shown["rollback"], shown["entries"]) == ("checked", 6)
+    entry = command("ledger", "list", "--kind", "rollback-accepted", "--json").json["entries"][0]
+    assert entry["body"]["reason"] == "the disk died"
+    assert entry["body"]["anchored"]["sequence"] == 6
+    assert entry["body"]["found"]["sequence"] == 5
+    again = command("ledger", "accept-older", "--reason", "once more", "--json")
+    assert (again.status, again.code) == (2, "no-older-copy")
+
+
+def test_records_that_are_gone_are_accepted_with_a_reason(command, vault, home, ledger):
+    vault(command("ledger", "head").out.strip())
+    for path in home.glob(f"{FILE_NAME}*"):
+        path.unlink()
+    outcome = command("ledger", "accept-older", "--reason", "the disk died", "--json").json
+    assert outcome["found"] is None
+    assert command("ledger", "verify", "--anchor", "--json").json["rollback"] == "checked"
+
+
+def test_a_note_that_is_no_head_is_replaced_with_a_reason(command, vault, home, ledger):
+    vault("something else")
+    shown = command("ledger", "verify", "--anchor", "--json")
+    assert (shown.status, shown.code) == (5, "ledger-anchor-damaged")
+    command("ledger", "accept-older", "--reason", "the keyring was edited")
+    assert command("ledger", "verify", "--anchor", "--json").json["rollback"] == "checked"
+
+
+def test_without_a_note_there_is_nothing_to_accept(command, vault, home, ledger):
+    outcome = command("ledger", "accept-older", "--reason", "the disk died", "--json")
+    assert (outcome.status, outcome.code) == (2, "no-older-copy")
+    for path in home.glob(f"{FILE_NAME}*"):
+        path.unlink()
+    outcome = command("ledger", "accept-older", "--reason", "the disk died", "--json")
+    assert (outcome.status, outcome.code) == (2, "no-older-copy")
+    assert not (home / FILE_NAME).exists()
+
+
+def test_a_ledger_that_is_damaged_is_not_accepted(command, vault, home, ledger):
+    vault(command("ledger", "head").out.strip())
+    forge(home, "delete from ledger where sequence in (3, 6)")
+    outcome = command("ledger", "accept-older", "--reason", "the disk died", "--json")
+    assert (outcome.status, outcome.code) == (3, "ledger-broken")
+
+
 def test_looking_at_the_note_does_not_change_it(command, vault, home, ledger):
     vault(command("ledger", "head").out.strip())
     append(home, ("launch-abandoned", "bad", {}))

@@ -211,7 +211,7 @@ CONTRADICTIONS = {
     "running without a measurement": lambda p: p.update(measurement=None),
     "running by a measurement that did not match": lambda p: p["measurement"].update(matched=False),
     "running without its packet": lambda p: p.update(packet=None),
-    "running without handing over": lambda p: p["packet"].update(handed_over=False),
+    "running without handing over": lambda p: p["packet"].update(handed_over="no"),
     "a packet of nothing": lambda p: p.update(secrets=[]),
     "firmware before API 0.17": lambda p: p["processor"].update(api_major=0, api_minor=16),
     "firmware older than asked for": lambda p: p.update(

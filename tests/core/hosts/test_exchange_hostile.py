@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gzip
 import io
 import json
@@ -25,6 +26,7 @@ from watchword.core.errors import (
 )
 from watchword.core.hosts import exchange_folder
 from watchword.core.hosts.exchange import ExchangeHost
+from watchword.core.hosts.exchange_turns import Turn
 from watchword.core.hosts.urls import ExchangeAddress
 
 from .exchange_people import LAUNCH, b64
@@ -99,6 +101,33 @@ def test_nothing_is_written_through_a_link(host, tmp_path):
         asyncio.run(host.platform())
     assert caught.value.code == "exchange-odd-file"
     assert list(elsewhere.iterdir()) == []
+
+
+@pytest.mark.parametrize("moment", ["before it is made", "before each file"])
+def test_nothing_is_written_through_a_link_that_comes_in_between(
+    host, tmp_path, monkeypatch, moment
+):
+    """A host that has the share mounted swaps the folder between look and write."""
+    root, elsewhere = tmp_path / "vm1", tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "README.txt").write_text("precious")
+    turn = root / "2-start-to-host"
+    name = "make_folder" if moment == "before it is made" else "write_file"
+    real = getattr(exchange_folder, name)
+
+    def swapped_first(path, *arguments, **options):
+        if turn.name in str(path) and not turn.is_symlink():
+            if turn.exists():
+                turn.rename(tmp_path / "moved")
+            turn.symlink_to(elsewhere)
+        return real(path, *arguments, **options)
+
+    monkeypatch.setattr(exchange_folder, name, swapped_first)
+    with contextlib.suppress(HostError):
+        host._folder.write(Turn.START, {"README.txt": b"ours", "session.b64": b"x"}, ())
+    assert turn.is_symlink()
+    assert [path.name for path in elsewhere.iterdir()] == ["README.txt"]
+    assert (elsewhere / "README.txt").read_text() == "precious"
 
 
 def test_the_owners_own_link_to_the_folder_is_followed(turn, tmp_path):

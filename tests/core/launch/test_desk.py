@@ -87,7 +87,7 @@ def test_the_document_of_a_launch_says_what_was_verified_and_names_the_secret_al
     predicate = outcome_of(office, asyncio.run(scenario())).predicate
     assert predicate.outcome == "running"
     assert [secret.entry for secret in predicate.secrets] == [ENTRY]
-    assert predicate.packet.handed_over
+    assert predicate.packet.handed_over == "host-says"
     assert predicate.report is not None
 
 

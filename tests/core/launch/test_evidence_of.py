@@ -10,7 +10,7 @@ import pytest
 
 from watchword.core.amd.roots import amd_roots
 from watchword.core.errors import VerificationRefused
-from watchword.core.evidence.facts import LaunchEnd, LoadedContents, PlatformKind
+from watchword.core.evidence.facts import HandedOver, LaunchEnd, LoadedContents, PlatformKind
 from watchword.core.evidence.verify import verify_evidence
 from watchword.core.launch.contents_of import loaded_contents
 from watchword.core.launch.evidence_of import complete_chain
@@ -193,11 +193,11 @@ def test_a_packet_that_was_sealed_and_not_sent_is_told_as_such(completed, keys):
     told = {
         "end": LaunchEnd.ABANDONED,
         "packet_sha256": "ab" * 32,
-        "handed_over": False,
+        "handed_over": HandedOver.NO,
         "secrets": completed.launch.facts["secret"].record["secrets"],
     }
     verdict = verify_evidence(stopped.document(**told), trust(keys))
     assert verdict.predicate.packet.sha256 == "ab" * 32
-    assert not verdict.predicate.packet.handed_over
+    assert verdict.predicate.packet.handed_over is HandedOver.NO
     assert verdict.predicate.secrets[0].name == "disk-passphrase"
     assert "No secret was handed over" in verdict.summary()[-1]

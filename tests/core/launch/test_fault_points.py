@@ -65,7 +65,7 @@ for _ in range(3):
 
 @pytest.mark.parametrize(
     ("chosen", "passes"),
-    [("packet-stored", 0), ("packet-stored:2", 1), ("keys-erased", 3), ("", 3), (None, 3)],
+    [("packet-stored", 0), ("packet-stored:2", 1), ("packet-in-vault", 3), ("", 3), (None, 3)],
 )
 def test_the_process_dies_at_the_point_that_is_named(chosen, passes, monkeypatch):
     monkeypatch.delenv(VARIABLE, raising=False)

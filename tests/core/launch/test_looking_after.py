@@ -14,6 +14,8 @@ from watchword.core.errors import (
 )
 from watchword.core.launch.deny_list import DenyList
 from watchword.core.launch.record import LaunchState
+from watchword.core.ledger.ledger import Ledger
+from watchword.core.records.database import Records
 
 from .support import (
     LosesTheAnswer,
@@ -154,6 +156,28 @@ def test_an_abandoned_launch_has_no_keys_and_is_not_taken_up_again(office, keys)
 def _list(office):
     with office.desk() as desk:
         return desk.list()
+
+
+def test_the_waivers_of_a_launch_stand_in_every_later_entry_about_it(office, keys):
+    waived = {"trusted_roots": (), "platform_waiver": "lab machine"}
+
+    async def scenario():
+        async with Stage(keys) as stage:
+            first = await prepared(office, stage, **waived)
+            with office.desk(stage) as desk:
+                await desk.open(first).run()
+            with office.desk(stage) as desk:
+                await desk.status(first)
+                await desk.stop(first)
+            second = await prepared(office, stage, **waived)
+            with office.desk(stage) as desk:
+                desk.abandon(second, "the host was reinstalled")
+
+    asyncio.run(scenario())
+    with Records.open(office.home) as records:
+        later = ("report-verified", "guest-stopped", "launch-abandoned")
+        bodies = [entry.body for entry in Ledger(records).entries() if entry.kind.value in later]
+    assert [body["waivers"] for body in bodies] == [{"platform": "lab machine"}] * 3
 
 
 def test_a_sealed_packet_of_an_abandoned_launch_is_never_sent_again(office, keys):

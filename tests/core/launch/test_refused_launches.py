@@ -8,10 +8,15 @@ import asyncio
 import pytest
 
 from watchword.core.errors import (
+    BadInput,
     VaultError,
     VerificationRefused,
 )
 from watchword.core.launch.record import LaunchState
+from watchword.core.launch.whose_measurement import OtherLaunches
+from watchword.core.ledger.affected import affected
+from watchword.core.ledger.ledger import Ledger
+from watchword.core.records.database import Records
 from watchword.core.simulator import attack_named
 from watchword.core.vault.entries import EntryKind
 
@@ -71,6 +76,17 @@ def test_a_forged_chain_is_refused_before_any_key_is_made(office, keys):
     assert office.ledger_kinds(launch_id) == ["platform-refused", "evidence-made"]
     assert not [name for name in office.vault_entries() if name.startswith("launch/")]
     assert outcome_of(office, launch_id).predicate.platform.kind == "refused"
+
+
+def test_what_nobody_vouches_for_is_called_the_hosts_claim_in_the_ledger(office, keys):
+    launch_id, _ = refused(office, keys, "wrong-firmware", code="measurement-mismatch")
+    with Records.open(office.home) as records:
+        entries = Ledger(records).entries(launch_id=launch_id)
+        (body,) = (entry.body for entry in entries if entry.kind.value == "launch-refused")
+        assert (body["claimed_api_major"], body["claimed_build"]) == (1, 24)
+        assert not {"api_major", "api_minor", "build"} & body.keys()
+        answer = affected(Ledger(records), build="1.55.24")
+    assert [found.launch_id for found in answer.undecided] == [launch_id]
 
 
 @pytest.mark.parametrize(
@@ -151,3 +167,12 @@ def test_a_waived_platform_takes_test_secrets_and_the_waiver_is_in_the_ledger(of
     predicate = outcome_of(office, asyncio.run(scenario())).predicate
     assert predicate.waivers == {"platform": "lab machine"}
     assert predicate.platform.kind == "waived"
+
+
+def test_a_refusal_stands_where_nobody_can_say_whose_measurement_it_is(office, keys, monkeypatch):
+    def busy(*arguments):
+        raise BadInput("records-busy", "the records", "Another process writes.", "Wait.")
+
+    monkeypatch.setattr(OtherLaunches, "owner", busy)
+    launch_id, _ = refused(office, keys, "wrong-firmware", code="measurement-mismatch")
+    assert office.ledger_kinds(launch_id)[1] == "launch-refused"

@@ -103,7 +103,7 @@ def test_no_second_packet_is_made_whatever_the_host_answers(office, keys):
     asyncio.run(scenario())
 
 
-def test_keys_that_could_not_be_erased_at_sealing_go_before_anything_is_sent(office, keys):
+def test_where_the_packet_can_not_take_the_place_of_the_keys_nothing_is_sent(office, keys):
     async def scenario():
         async with Stage(keys) as stage:
             launch_id = await prepared(office, stage)
@@ -114,7 +114,7 @@ def test_keys_that_could_not_be_erased_at_sealing_go_before_anything_is_sent(off
                     def busy(*arguments, **options):
                         raise VaultError("vault-busy", "Busy", "The vault is in use.", "Wait.")
 
-                    patch.setattr(desk._archive.vault, "remove", busy)
+                    patch.setattr(desk._archive.vault, "exchange", busy)
                     with pytest.raises(VaultError):
                         await run.run()
                     with pytest.raises(VaultError):

@@ -316,7 +316,8 @@ def test_a_packet_that_is_gone_is_no_packet(store):
 # -- nonces ----------------------------------------------------------------------------
 
 
-def test_a_nonce_belongs_to_the_launch_that_saw_it_first(store):
+def test_a_nonce_belongs_to_the_launch_that_claimed_it_first(store):
+    store.check_nonce(bytes(16), "vm1-b")
     store.claim_nonce(bytes(16), "vm1-a", TIME)
     store.claim_nonce(bytes(16), "vm1-a", TIME)
     with pytest.raises(VerificationRefused) as error:

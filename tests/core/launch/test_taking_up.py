@@ -11,6 +11,9 @@ import pytest
 from watchword.core.errors import BadInput, VerificationRefused
 from watchword.core.hosts.protocol import SevState
 from watchword.core.launch.record import LaunchState
+from watchword.core.ledger.entries import EntryKind
+from watchword.core.ledger.ledger import Ledger
+from watchword.core.records.database import Records
 
 from .support import (
     ENTRY,
@@ -18,6 +21,7 @@ from .support import (
     Stage,
     amd_like_roots,
     open_vault,
+    outcome_of,
     prepared,
 )
 
@@ -109,6 +113,7 @@ def test_a_firmware_file_that_changed_since_is_loud(office, keys):
             with office.desk(stage) as desk, pytest.raises(BadInput) as error:
                 desk.open(launch_id)
             assert error.value.code == "approved-file-changed"
+            assert f"launch abandon {launch_id}" in error.value.remedy
             office.firmware.write_bytes(data)
             with office.desk(stage) as desk:
                 await desk.open(launch_id).run()
@@ -131,6 +136,30 @@ def test_what_became_known_against_a_platform_meanwhile_counts(office, keys):
             assert stage.packets == ()
 
     asyncio.run(scenario())
+
+
+def test_a_firmware_file_that_changed_after_sealing_is_no_news_about_what_runs(office, keys):
+    async def scenario():
+        async with Stage(keys) as stage:
+            launch_id = await prepared(office, stage)
+            with office.desk(stage) as desk:
+                await desk.open(launch_id).run(until="secret")
+            office.firmware.write_bytes(b"a newer firmware" * 4096)
+            with office.desk(stage) as desk:
+                run = desk.open(launch_id)
+                assert (await run.run()).complete
+                (warning,) = run.launch.facts["guest"].record["warnings"][-1:]
+            assert "FILES ARE NOT USED" in warning
+            assert str(office.firmware) in warning
+            return launch_id
+
+    launch_id = asyncio.run(scenario())
+    predicate = outcome_of(office, launch_id).predicate
+    assert predicate.outcome == "running"
+    assert predicate.contents.launch_digest == predicate.approved.launch_digests[0]
+    with Records.open(office.home) as records:
+        (entry,) = Ledger(records).entries(kinds=[EntryKind.LAUNCH_RUNNING])
+    assert entry.body["firmware_sha256"] == [office.profile.firmware[0].sha256]
 
 
 # -- another VM -----------------------------------------------------------------------
@@ -169,10 +198,15 @@ def test_an_answer_of_another_launch_is_named(office, keys):
             assert error.value.details["launch"] == first
             assert first in error.value.message
             assert stage.packets == ()
+            # The VM repeats its nonce for ever: that it was shown for another launch is no harm.
+            with office.desk(stage) as desk:
+                assert (await desk.open(first).run()).complete
+            assert stage.holds(SECRET)
+            stage.wrap = AlwaysPaused
             with office.desk(stage) as desk, pytest.raises(VerificationRefused) as error:
-                await desk.open(first).run()
-            # The nonce was shown for the second one, whoever's it is.
+                await desk.open(second).run()
             assert error.value.code == "measurement-replayed"
+            assert error.value.details["launch"] == first
 
     asyncio.run(scenario())
 

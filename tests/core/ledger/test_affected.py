@@ -134,6 +134,27 @@ def test_launches_that_do_not_say_it_are_not_passed_over_if_they_were_given_some
     assert lists(affected(ledger, cek=CEK)) == {"undecided": ["silent"]}
 
 
+CLAIMED = {"api_major": None, "api_minor": None, "build": None} | {
+    "claimed_api_major": 1,
+    "claimed_api_minor": 49,
+    "claimed_build": 3,
+}
+
+
+def test_what_only_a_host_claims_decides_nothing(ledger):
+    launch(ledger, "given", "packet-sealed", **CLAIMED)
+    launch(ledger, "refused", "launch-refused", **CLAIMED)
+    launch(ledger, "known", "packet-sealed")
+    launch(ledger, "known", "launch-refused", **(CLAIMED | {"claimed_build": 99}))
+    for build in ("1.49.3", "<1.50.0"):
+        assert lists(affected(ledger, build=build)) == {
+            "given": ["known"],
+            "undecided": ["given", "refused"],
+        }
+    # Of what a host claims to be harmless nothing is left out that was given a secret.
+    assert lists(affected(ledger, build="1.49.99")) == {"undecided": ["given"]}
+
+
 @pytest.mark.parametrize(
     "changes",
     [

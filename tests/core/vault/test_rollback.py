@@ -116,6 +116,19 @@ def test_a_run_never_takes_note_of_less_than_another_has(folder, ways, older):
         assert vault.ledger_head == "head of the quick one"
 
 
+def test_a_head_is_chosen_knowing_what_another_run_noted_meanwhile(folder, ways, older):
+    with Vault.open(folder, ways) as slow:
+        with Vault.open(folder, ways) as quick:
+            quick.write_anchor("head 3")
+        asked = []
+        assert slow.write_anchor(asked.append)
+        assert (asked, slow.ledger_head) == (["head 3"], "head 3")
+        with pytest.raises(UsageError):
+            slow.write_anchor(lambda noted: "ä")
+        assert slow.write_anchor(lambda noted: f"{noted}, 4")
+        assert slow.ledger_head == "head 3, 4"
+
+
 def test_a_copy_that_is_older_than_another_run_noted_is_never_noted(folder, ways, older):
     path = folder / "secrets.vault"
     with Vault.open(folder, ways) as slow:

@@ -15,9 +15,13 @@ from watchword.core.secret import Secret
 from watchword.core.vault.entries import EntryKind, generate_disk_passphrase
 from watchword.core.vault.header import OpenWith
 from watchword.core.vault.launch_keys import (
+    erase_launch,
     erase_launch_keys,
+    exchange_keys_for_packet,
     launch_key_names,
+    launches_in,
     read_launch_keys,
+    read_launch_packet,
     store_launch_keys,
 )
 from watchword.core.vault.vault import RollbackCheck, Vault
@@ -126,6 +130,34 @@ def test_keys_are_given_out_only_for_what_they_were_made_for(keyring_vault, othe
     store_launch_keys(keyring_vault, "7f-3", Secret(b"k" * 16), Secret(b"i" * 16), b"b" * 32)
     read = (keyring_vault, "7f-3", other)
     assert code_of(VerificationRefused, read_launch_keys, *read) == "launch-record-changed"
+
+
+def test_the_packet_of_a_launch_takes_the_place_of_its_keys_in_one_step(keyring_vault):
+    store_launch_keys(keyring_vault, "7f-3", Secret(b"t"), Secret(b"i"), bytes(32))
+    before = keyring_vault.generation
+    assert read_launch_packet(keyring_vault, "7f-3") is None
+    exchange_keys_for_packet(keyring_vault, "7f-3", b"sealed")
+    assert keyring_vault.generation == before + 1
+    assert [entry.name for entry in keyring_vault.list()] == ["launch/7f-3/packet"]
+    assert read_launch_packet(keyring_vault, "7f-3") == b"sealed"
+    assert launches_in(keyring_vault) == {"7f-3"}
+    assert not erase_launch_keys(keyring_vault, "7f-3")
+    assert erase_launch(keyring_vault, "7f-3")
+    assert launches_in(keyring_vault) == frozenset()
+
+
+def test_an_exchange_that_can_not_be_made_changes_nothing(keyring_vault):
+    keyring_vault.add("a", EntryKind.DISK_SECRET, Secret(b"1"))
+    keyring_vault.add("b", EntryKind.DISK_SECRET, Secret(b"2"))
+    before = keyring_vault.generation
+    new = ("b", EntryKind.DISK_SECRET, Secret(b"3"))
+    assert code_of(VaultError, keyring_vault.exchange, ["a"], [new]) == "entry-exists"
+    new = ("c", EntryKind.DISK_SECRET, Secret(b"3"))
+    assert code_of(VaultError, keyring_vault.exchange, ["a", "x"], [new]) == "entry-missing"
+    new = ("c", EntryKind.DISK_SECRET, Secret(b""))
+    assert code_of(UsageError, keyring_vault.exchange, ["a"], [new]) == "bad-entry-value"
+    assert [entry.name for entry in keyring_vault.list()] == ["a", "b"]
+    assert keyring_vault.generation == before
 
 
 def test_a_generated_disk_passphrase_is_33_bytes_in_base64_without_newline():

@@ -67,6 +67,8 @@ class _Engine(QIconEngine):
         paint_icon(painter, self._name, QRectF(rect), colour)
 
     def pixmap(self, size: QSize, mode: QIcon.Mode, state: QIcon.State, /) -> QPixmap:
+        if size.isEmpty():  # a button that was not laid out yet: nothing can be painted there
+            return QPixmap()
         pixmap = QPixmap(size)
         pixmap.fill(QColor(0, 0, 0, 0))
         painter = QPainter(pixmap)

@@ -3,14 +3,16 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QScrollArea, QVBoxLayout, QWidget
 
 from .fonts import LARGE, NORMAL, TIGHT
-from .simulated import SimulatedRibbon
 from .text_label import TextLabel
+
+if TYPE_CHECKING:
+    from .simulated import SimulatedRibbon
 
 WIDEST: Final = 900
 """Of a page's content; longer lines are hard to read."""
@@ -24,8 +26,7 @@ class PageFrame(QWidget):
         self._title = TextLabel(title, size=1.5, bold=True)
         self._subtitle = TextLabel(subtitle, quiet=True)
         self._subtitle.setVisible(bool(subtitle))
-        self._ribbon = SimulatedRibbon()
-        self._ribbon.hide()
+        self._ribbon: SimulatedRibbon | None = None
         self.content = QVBoxLayout()
         self.content.setSpacing(NORMAL)
         self._scroll = QScrollArea()
@@ -34,11 +35,10 @@ class PageFrame(QWidget):
         self._scroll.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self._scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAsNeeded)
         self._scroll.setWidget(self._sheet())
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(0)
-        column.addWidget(self._ribbon)
-        column.addWidget(self._scroll, 1)
+        self._column = QVBoxLayout(self)
+        self._column.setContentsMargins(0, 0, 0, 0)
+        self._column.setSpacing(0)
+        self._column.addWidget(self._scroll, 1)
         self.setAccessibleName(title)
 
     def _sheet(self) -> QWidget:
@@ -68,6 +68,13 @@ class PageFrame(QWidget):
 
     def set_simulated(self, simulated: bool) -> None:
         """Mark the page as one of a rehearsal."""
+        if self._ribbon is None:
+            if not simulated:
+                return
+            from .simulated import SimulatedRibbon  # noqa: PLC0415 - the first page needs none
+
+            self._ribbon = SimulatedRibbon()
+            self._column.insertWidget(0, self._ribbon)
         self._ribbon.setVisible(simulated)
 
     def show_widget(self, widget: QWidget) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from watchword.core import files
+from watchword.core import file_writing
 from watchword.core.errors import VaultError
 from watchword.core.secret import Secret
 from watchword.core.vault import vault_lock
@@ -143,7 +143,7 @@ def test_a_file_system_that_is_full_says_so(tiny_disk, tmp_path, monkeypatch):
     with Vault.create(folder, passphrase_way()) as vault:
         before = (folder / "secrets.vault").read_bytes()
         if tiny_disk is None:
-            monkeypatch.setattr(files, "_write_all", no_room)
+            monkeypatch.setattr(file_writing, "_write_all", no_room)
         with pytest.raises(VaultError, match="the file system is full"):
             vault.add("a", KIND, Secret(bytes(65536)))
         unchanged(folder, before)
@@ -181,10 +181,10 @@ def test_a_folder_that_cannot_be_synced_loses_nothing(passphrase_vault, folder, 
     passphrase_vault.add("a", KIND, Secret(b"old"))
     before = (folder / "secrets.vault").read_bytes()
 
-    def fails(folder):
+    def fails(*folder):
         raise OSError(errno.EIO, "")
 
-    monkeypatch.setattr(files, "_sync_folder", fails)
+    monkeypatch.setattr(file_writing, "_sync_folder", fails)
     with pytest.raises(VaultError):
         passphrase_vault.add("b", KIND, Secret(b"new"))
     unchanged(folder, before)

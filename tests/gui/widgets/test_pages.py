@@ -89,9 +89,9 @@ def test_what_gets_the_focus_is_scrolled_into_view(qtbot, page: PageFrame) -> No
 
 
 def test_the_page_of_a_rehearsal_is_marked_above_what_scrolls(page: PageFrame) -> None:
-    ribbon = page.findChild(SimulatedRibbon)
-    assert not ribbon.isVisible()
+    assert page.findChild(SimulatedRibbon) is None
     page.set_simulated(True)
+    ribbon = page.findChild(SimulatedRibbon)
     assert ribbon.isVisible()
     assert name_of(ribbon).startswith("SIMULATED. ")
     assert not page.findChild(QScrollArea).isAncestorOf(ribbon)

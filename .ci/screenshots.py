@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Takes the pictures in docs/screenshots/ from the real program, on an X11 display of its own.
+
+Usage: .venv/bin/python .ci/screenshots.py [FOLDER]
+
+Runs itself under xvfb-run; nothing of the user's is read, and nothing is kept but the pictures.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from PySide6.QtGui import QImage
+
+    from watchword.gui.main_window import MainWindow
+
+ROOT: Final = Path(__file__).resolve().parent.parent
+LONGEST: Final = 120.0
+"""Seconds for everything."""
+MOST_BYTES: Final = 120_000
+SIZE: Final = (1120, 760)
+INSIDE: Final = "WATCHWORD_SCREENSHOTS_INSIDE"
+
+# File, appearance, behaviour of the host, and the page of the wizard; None is the first page.
+PICTURES: Final = (
+    ("start-light", "light", None, None),
+    ("platform-light", "light", None, "platform"),
+    ("secret-light", "light", None, "secret"),
+    ("evidence-dark", "dark", None, "run"),
+    ("measurement-dark", "dark", None, "measurement"),
+    ("refused-light", "light", "wrong-firmware", "measurement"),
+)
+
+
+def main() -> int:
+    """Take them all; 1 if one could not be taken, or is larger than a repository should hold."""
+    folder = Path(sys.argv[1] if len(sys.argv) > 1 else ROOT / "docs" / "screenshots").resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    if os.environ.get(INSIDE):
+        return take_all(folder)
+    with tempfile.TemporaryDirectory(prefix="wws") as home:
+        display = ["xvfb-run", "-a", "-s", "-screen 0 1280x900x24 -nolisten tcp"]
+        environment = {k: v for k, v in os.environ.items() if not k.startswith(("QT_", "WAYLAND"))}
+        environment |= {INSIDE: "1", "WATCHWORD_HOME": home, "QT_QPA_PLATFORM": "xcb"}
+        command = [*display, sys.executable, __file__, str(folder)]
+        return subprocess.run(command, env=environment, check=False, timeout=LONGEST).returncode
+
+
+def take_all(folder: Path) -> int:
+    """On a display that is there: the real window, and what a person would press."""
+    from watchword.gui import application as program  # noqa: PLC0415 - where a display is
+    from watchword.gui.theme import Scheme  # noqa: PLC0415 - as above
+
+    application = program.make_application()
+    assert application.platformName() == "xcb"
+    settings = program.WindowSettings(program.settings_path())
+    theme = program.Theme(application, Scheme.LIGHT)
+    bridge = program.Bridge(application)
+    window = program.MainWindow(bridge, theme, settings)
+    window.resize(*SIZE)
+    window.show()
+    problems = []
+    try:
+        for name, scheme, attack, page in PICTURES:
+            theme.scheme = Scheme(scheme)
+            show(window, attack, page, application.processEvents)
+            problems += save(window, folder / f"{name}.png")
+    finally:
+        window.close_wizard()
+        window.close()
+        bridge.shutdown()
+    print("\n".join(problems) or f"{len(PICTURES)} pictures in {folder}")
+    return 1 if problems else 0
+
+
+def show(
+    window: MainWindow, attack: str | None, page: str | None, process: Callable[[], None]
+) -> None:
+    """Bring the window to a page as a person does: by the buttons."""
+    window.close_wizard()
+    if page is not None:
+        wizard = window.only_try(attack)
+        frame = wizard.frame
+        wait(lambda: not frame.conductor_at_work, process)
+        while frame.conductor is not None and not frame.conductor.launch.marks:
+            if frame.conductor.launch.status(page).settled or frame.current == page == "secret":
+                break
+            frame.row.primary.click()
+            wait(lambda: not frame.conductor_at_work and frame._target is None, process)
+        frame.go(page)
+    until = time.monotonic() + 0.6
+    wait(lambda: time.monotonic() > until, process)
+
+
+def wait(condition: Callable[[], bool], process: Callable[[], None]) -> None:
+    """Let the program live until something is so."""
+    end = time.monotonic() + 30
+    while not condition():
+        if time.monotonic() > end:
+            raise TimeoutError("the program did not come to rest")
+        process()
+        time.sleep(0.005)
+
+
+def save(window: MainWindow, path: Path) -> Iterator[str]:
+    """Write the picture as small as PNG can; sentences about what is wrong with it."""
+    if not with_few_colours(window.grab().toImage()).save(str(path), "PNG", 0):  # packed best
+        yield f"{path.name}: could not be written"
+    elif (size := path.stat().st_size) > MOST_BYTES:
+        yield f"{path.name}: {size} bytes, more than {MOST_BYTES}"
+
+
+def with_few_colours(picture: QImage) -> QImage:
+    """A third of the size and the same to the eye: the 256 colours that are there most often."""
+    from PySide6.QtCore import Qt  # noqa: PLC0415 - where a display is
+    from PySide6.QtGui import QImage  # noqa: PLC0415 - as above
+
+    plain = picture.convertToFormat(QImage.Format.Format_RGB32)
+    pixels = Counter(memoryview(plain.constBits()).cast("B").cast("I"))
+    table = [colour | 0xFF000000 for colour, _ in pixels.most_common(256)]
+    nearest = Qt.ImageConversionFlag.AvoidDither
+    return plain.convertToFormat(QImage.Format.Format_Indexed8, table, nearest)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,276 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The main window: a sidebar with the pages, and the wizard over both while one is open."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Final
+
+from PySide6.QtCore import Qt, QTimer, Signal, Slot
+from PySide6.QtGui import QCloseEvent, QKeySequence, QPaintEvent, QShortcut
+from PySide6.QtWidgets import QHBoxLayout, QMainWindow, QStackedWidget, QWidget
+
+from .bridge import Bridge
+from .launching import Launching
+from .pages.page import Page, PageEntry
+from .pages.start_page import StartPage
+from .settings import WindowSettings
+from .sidebar import Sidebar
+from .theme import Scheme, Theme
+
+if TYPE_CHECKING:
+    from PySide6.QtWidgets import QMessageBox
+
+    from .pages.vault_service import VaultService
+    from .wizard.recorded_launch import RecordedLaunch
+    from .wizard.try_it_now import TryItNow
+
+_FIRST_SIZE: Final = (1120, 760)
+
+
+class MainWindow(QMainWindow):
+    """``painted`` comes once, when it is seen; ``closed`` when the owner closed it for good."""
+
+    painted = Signal()
+    closed = Signal()
+
+    def __init__(self, bridge: Bridge, theme: Theme, settings: WindowSettings) -> None:
+        super().__init__()
+        self._bridge = bridge
+        self._theme = theme
+        self._settings = settings
+        self.wizard: TryItNow | RecordedLaunch | None = None
+        self._asking: QMessageBox | None = None
+        self._seen = False
+        self._only_trying = False
+        self.setWindowTitle("Watchword")
+        self.start = self._start_page()
+        self.launching = self._launching()
+        self.entries = self._entries()
+        self._pages: dict[str, Page] = {}
+        self.sidebar = Sidebar([(entry.icon, entry.title) for entry in self.entries])
+        self.sidebar.chosen.connect(self.show_page)
+        self.sidebar.schemeChosen.connect(self._choose_scheme)
+        self.sidebar.show_scheme(theme.scheme)
+        self._stack = QStackedWidget()
+        self._whole = QStackedWidget()
+        self._lay_out()
+        self._add_shortcuts()
+        self.show_page(0)
+        self.resize(*_FIRST_SIZE)
+        self.restoreGeometry(settings.geometry)
+
+    def _lay_out(self) -> None:
+        shell = QWidget()
+        row = QHBoxLayout(shell)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(0)
+        row.addWidget(self.sidebar)
+        row.addWidget(self._stack, 1)
+        self._whole.addWidget(shell)
+        self.setCentralWidget(self._whole)
+
+    def _start_page(self) -> StartPage:
+        page = StartPage()
+        page.tryItNow.connect(self.try_it_now)
+        return page
+
+    def _launching(self) -> Launching:
+        launching = Launching(self._bridge, self.start, lambda: self.vaults, self)
+        launching.homeChanged.connect(self._change_home)
+        launching.wizardWanted.connect(self.open_wizard)
+        launching.checkWanted.connect(self._show_checking)
+        launching.tryItNow.connect(self.try_it_now)
+        self.start.launchGuest.connect(launching.choose)
+        self.start.checkPlatform.connect(launching.show_check)
+        return launching
+
+    @cached_property
+    def vaults(self) -> VaultService:
+        """The one vault of the window, which launches and the page *Vault* share."""
+        from .pages.vault_service import VaultService  # noqa: PLC0415 - once it is needed
+
+        return VaultService()
+
+    def _entries(self) -> tuple[PageEntry, ...]:
+        """The sidebar from top to bottom; a page is made when it is first seen."""
+        return (
+            PageEntry(self.tr("Launches"), "launches", lambda: self.launching.home),
+            PageEntry(self.tr("Guests"), "guests", self._guests_page),
+            PageEntry(self.tr("Vault"), "vault", self._vault_page),
+            PageEntry(self.tr("Ledger"), "ledger", self._ledger_page),
+        )
+
+    def _guests_page(self) -> Page:
+        from .pages.guests_page import GuestsPage  # noqa: PLC0415 - once it is to be seen
+        from .pages.guests_service import GuestService  # noqa: PLC0415 - once it is to be seen
+
+        return GuestsPage(self._bridge, GuestService(vault_names=self.vaults.names))
+
+    def _vault_page(self) -> Page:
+        from .pages.vault_page import VaultPage  # noqa: PLC0415 - once it is to be seen
+
+        return VaultPage(self._bridge, self.vaults)
+
+    def _ledger_page(self) -> Page:
+        from .pages.ledger_page import LedgerPage  # noqa: PLC0415 - once it is to be seen
+        from .pages.ledger_service import LedgerService  # noqa: PLC0415 - once it is to be seen
+
+        return LedgerPage(self._bridge, LedgerService())
+
+    def _add_shortcuts(self) -> None:
+        for number in range(len(self.entries)):
+            keys = QKeySequence(f"Ctrl+{number + 1}")
+            QShortcut(keys, self).activated.connect(lambda place=number: self.show_page(place))
+        QShortcut(QKeySequence(QKeySequence.StandardKey.Quit), self).activated.connect(self.close)
+
+    # -- pages ---------------------------------------------------------------------------
+
+    @Slot(int)
+    def show_page(self, number: int) -> None:
+        """Show a page of the sidebar."""
+        if self.wizard is not None:
+            return
+        self._show(self.entries[number])
+        self.sidebar.show_page(number)
+        if number == 0 and self._seen and not self._only_trying:
+            QTimer.singleShot(0, self, self.launching.look)
+
+    def _show(self, entry: PageEntry) -> None:
+        page = self._pages.get(entry.title)
+        if page is None:
+            page = self._pages[entry.title] = entry.make()
+            self._stack.addWidget(page.widget())
+        page.refresh()
+        self._stack.setCurrentWidget(page.widget())
+
+    @Slot()
+    def _show_checking(self) -> None:
+        page = self.launching.check
+        if page is not None:
+            if self._stack.indexOf(page) < 0:
+                self._stack.addWidget(page)
+                page.left.connect(lambda: self.show_page(0))
+            self._stack.setCurrentWidget(page)
+
+    @Slot()
+    def _change_home(self) -> None:
+        """There are launches by now: they take the first page's place."""
+        seen = self._stack.currentWidget() is self.start
+        self._pages.pop(self.entries[0].title, None)
+        if seen:
+            self.show_page(0)
+
+    @Slot(object)
+    def _choose_scheme(self, scheme: Scheme) -> None:
+        self._theme.scheme = scheme
+        self._settings.scheme = scheme
+        self.sidebar.show_scheme(scheme)
+
+    # -- the wizard ----------------------------------------------------------------------
+
+    @Slot()
+    def try_it_now(self) -> None:
+        """Open a rehearsal over the whole window."""
+        self._rehearse(None)
+
+    def only_try(self, attack: str | None) -> TryItNow:
+        """A rehearsal and nothing else: no record of the owner's is looked at, now or after it."""
+        self._only_trying = True
+        wizard = self._rehearse(attack)
+        wizard.left.connect(self.close)
+        return wizard
+
+    def _rehearse(self, attack: str | None) -> TryItNow:
+        from .wizard.try_it_now import TryItNow  # noqa: PLC0415 - the first window needs none of it
+
+        wizard = TryItNow(self._bridge, attack=attack)
+        self.open_wizard(wizard)
+        return wizard
+
+    @Slot(object)
+    def open_wizard(self, wizard: TryItNow | RecordedLaunch) -> None:
+        """Show a wizard until it is left."""
+        self.close_wizard()
+        self.wizard = wizard
+        wizard.left.connect(self.close_wizard)
+        self._whole.addWidget(wizard)
+        self._whole.setCurrentWidget(wizard)
+        wizard.begin()
+
+    @Slot()
+    def close_wizard(self) -> None:
+        """Back to the pages; what the wizard had open is closed in the loop's thread."""
+        wizard, self.wizard = self.wizard, None
+        if wizard is None:
+            return
+        wizard.close_launch()
+        self._whole.removeWidget(wizard)
+        wizard.hide()
+        wizard.deleteLater()
+        self.show_page(0)
+        if self._stack.currentWidget() is self.start:
+            self.start.trying.setFocus(Qt.FocusReason.OtherFocusReason)
+
+    # -- from the first look to the end --------------------------------------------------
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """Whatever takes time begins only after the first one."""
+        super().paintEvent(event)
+        if not self._seen:
+            self._seen = True
+            QTimer.singleShot(0, self, self._begin)
+
+    @Slot()
+    def _begin(self) -> None:
+        from .widgets.icons import application_icon  # noqa: PLC0415 - in all sizes it takes a while
+
+        self.setWindowIcon(application_icon())
+        self.painted.emit()
+        if not self._only_trying:
+            self.launching.look()
+
+    def closeEvent(self, event: QCloseEvent) -> None:
+        """Ask only while the secret is on its way; else the window just closes."""
+        if self.wizard is not None and self.wizard.handing_over:
+            event.ignore()
+            self._ask_before_closing()
+            return
+        self._settings.geometry = self.saveGeometry()
+        self._settings.save()
+        event.accept()
+        self.closed.emit()
+
+    def close_vault(self) -> None:
+        """At the end of the program, once nothing is at work: the vault's keys are wiped."""
+        if "vaults" in vars(self):
+            self.vaults.close()
+
+    def _ask_before_closing(self) -> None:
+        if self._asking is not None:
+            return
+        from PySide6.QtWidgets import QMessageBox  # noqa: PLC0415 - for this rare moment
+
+        box = self._asking = QMessageBox(self)
+        box.setIcon(QMessageBox.Icon.Warning)
+        box.setText(self.tr("The secret is being handed over"))
+        box.setInformativeText(
+            self.tr("If you close Watchword now, it stays open whether the secret has arrived.")
+        )
+        wait = box.addButton(self.tr("&Wait"), QMessageBox.ButtonRole.RejectRole)
+        leave = box.addButton(self.tr("&Close anyway"), QMessageBox.ButtonRole.DestructiveRole)
+        box.setDefaultButton(wait)
+        leave.clicked.connect(self._close_anyway)
+        box.finished.connect(self._asked)
+        box.open()
+
+    @Slot()
+    def _close_anyway(self) -> None:
+        self.close_wizard()
+        self.close()
+
+    @Slot()
+    def _asked(self) -> None:
+        if self._asking is not None:
+            self._asking.deleteLater()
+            self._asking = None

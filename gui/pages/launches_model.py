@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The launches as a table: thousands of rows, of which Qt asks for those that are seen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from enum import IntEnum
+from typing import Final
+
+from PySide6.QtCore import (
+    QAbstractTableModel,
+    QCoreApplication,
+    QDateTime,
+    QLocale,
+    QModelIndex,
+    QObject,
+    QPersistentModelIndex,
+    Qt,
+)
+
+from watchword.core.launch.record import LaunchState
+from watchword.core.launch.store import LaunchSummary
+
+from ..widgets.escape import shown_line
+from ..widgets.icons import tone_icon
+from ..widgets.simulated import simulated_word
+from ..widgets.state_badge import Look
+from ..widgets.tones import Tone
+
+Index = QModelIndex | QPersistentModelIndex
+_NOWHERE: Final = QModelIndex()
+_WIDEST: Final = 120
+"""Characters of a cell."""
+
+
+class Column(IntEnum):
+    """The columns, from left to right."""
+
+    STATE = 0
+    GUEST = 1
+    HOST = 2
+    BEGUN = 3
+    WAITS = 4
+
+
+def state_look(state: str) -> Look:
+    """How the state of a launch is shown; one that is not known as the file has it."""
+
+    def say(text: str) -> str:
+        return QCoreApplication.translate("LaunchState", text)
+
+    looks: dict[str, Look] = {
+        LaunchState.PREPARING: Look("circle", say("Begun"), Tone.NEUTRAL),
+        LaunchState.PREPARED: Look("clock", say("Waits for the VM"), Tone.INFO),
+        LaunchState.VERIFIED: Look("ok", say("Verified"), Tone.INFO),
+        LaunchState.SEALED: Look("locked", say("Secret sealed"), Tone.INFO),
+        LaunchState.HANDED_OVER: Look("clock", say("Handed over"), Tone.WARN),
+        LaunchState.RUNNING: Look("ok", say("Running"), Tone.OK),
+        LaunchState.STOPPED: Look("stop", say("Stopped"), Tone.NEUTRAL),
+        LaunchState.REFUSED: Look("bad", say("Refused"), Tone.BAD),
+        LaunchState.ABANDONED: Look("remove", say("Abandoned"), Tone.NEUTRAL),
+    }
+    return looks.get(state) or Look("warn", shown_line(state, 40), Tone.WARN)
+
+
+def local_time(text: str) -> str:
+    """A time of the records in the user's own way; as it is if it is none."""
+    when = QDateTime.fromString(text, Qt.DateFormat.ISODate)
+    if not when.isValid():
+        return shown_line(text, 40)
+    return QLocale().toString(when.toLocalTime(), QLocale.FormatType.ShortFormat)
+
+
+class LaunchesModel(QAbstractTableModel):
+    """All launches, of which those are shown that the filter lets through."""
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._all: list[tuple[LaunchSummary, str]] = []
+        self._rows: list[LaunchSummary] = []
+        self._words = ""
+        self._only_open = False
+        self._titles = {
+            Column.STATE: self.tr("State"),
+            Column.GUEST: self.tr("Guest"),
+            Column.HOST: self.tr("Host"),
+            Column.BEGUN: self.tr("Begun"),
+            Column.WAITS: self.tr("Waits for"),
+        }
+
+    # -- what is in it -------------------------------------------------------------
+
+    def show_summaries(self, summaries: Sequence[LaunchSummary]) -> None:
+        """Show these launches in place of those before."""
+        self._all = [(one, _searched(one)) for one in summaries]
+        self._filter()
+
+    def set_filter(self, words: str, *, only_open: bool) -> None:
+        """Show launches with all these words in id, guest, host, state or what they wait for."""
+        self._words, self._only_open = words.lower(), only_open
+        self._filter()
+
+    def _filter(self) -> None:
+        words = self._words.split()
+        self.beginResetModel()
+        self._rows = [
+            one
+            for one, text in self._all
+            if (one.is_open or not self._only_open) and all(word in text for word in words)
+        ]
+        self.endResetModel()
+
+    @property
+    def total(self) -> int:
+        """How many launches there are, shown or not."""
+        return len(self._all)
+
+    def summary(self, row: int) -> LaunchSummary | None:
+        """The launch of a row."""
+        return self._rows[row] if 0 <= row < len(self._rows) else None
+
+    def row_of(self, launch_id: str) -> int:
+        """The row of a launch, -1 if it is not shown."""
+        return next((n for n, one in enumerate(self._rows) if one.id == launch_id), -1)
+
+    # -- what Qt asks ----------------------------------------------------------------
+
+    def rowCount(self, parent: Index = _NOWHERE) -> int:
+        """Of the launches that are shown."""
+        return 0 if parent.isValid() else len(self._rows)
+
+    def columnCount(self, parent: Index = _NOWHERE) -> int:
+        """Always the same."""
+        return 0 if parent.isValid() else len(Column)
+
+    def headerData(
+        self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole
+    ) -> object:
+        """The titles."""
+        if orientation is Qt.Orientation.Horizontal and role == Qt.ItemDataRole.DisplayRole:
+            return self._titles[Column(section)]
+        if role == Qt.ItemDataRole.TextAlignmentRole:
+            return int(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
+        return None
+
+    def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> object:
+        """A cell: its words, its icon, and for screen readers the row in a sentence."""
+        one = self.summary(index.row())
+        if one is None:
+            return None
+        column = Column(index.column())
+        if role == Qt.ItemDataRole.DisplayRole:
+            return _CELLS[column](one)
+        if role == Qt.ItemDataRole.DecorationRole and column is Column.STATE:
+            look = state_look(one.state)
+            return tone_icon(look.icon, look.tone)
+        if role == Qt.ItemDataRole.AccessibleTextRole:
+            return ", ".join(filter(None, (cell(one) for cell in _CELLS.values())))
+        if role == Qt.ItemDataRole.ToolTipRole:
+            return shown_line(one.id) if column is Column.GUEST else None
+        return None
+
+
+def _state(one: LaunchSummary) -> str:
+    word = state_look(one.state).word
+    return f"{word} · {simulated_word()}" if one.simulated else word
+
+
+def _short(text: str) -> str:
+    return shown_line(text, _WIDEST)
+
+
+_CELLS: Final[dict[Column, Callable[[LaunchSummary], str]]] = {
+    Column.STATE: _state,
+    Column.GUEST: lambda one: _short(one.guest),
+    Column.HOST: lambda one: _short(one.host),
+    Column.BEGUN: lambda one: local_time(one.created),
+    Column.WAITS: lambda one: _short(one.waits_for),
+}
+
+
+def _searched(one: LaunchSummary) -> str:
+    return " ".join((one.id, one.guest, one.host, _state(one), one.state, one.waits_for)).lower()

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The first page: three ways to begin, and what one needs for them."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Signal
+from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QWidget
+
+from ..widgets.foldable import Foldable
+from ..widgets.fonts import LARGE, NORMAL, WIDE
+from ..widgets.page_frame import PageFrame
+from ..widgets.text_label import TextLabel
+from .choice_card import ChoiceCard
+
+
+class StartPage(PageFrame):
+    """What is shown while there are no launches yet."""
+
+    tryItNow = Signal()
+    launchGuest = Signal()
+    checkPlatform = Signal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(
+            self.tr("How do you want to begin?"),
+            self.tr(
+                "Watchword starts your virtual machine on somebody else's server without trusting"
+                " it: the disk secret leaves only after the machine has proved what it is."
+            ),
+            parent,
+        )
+        self.trying = ChoiceCard(
+            "simulated",
+            self.tr("Try it now"),
+            self.tr("A whole launch on a simulated platform, in two minutes. You need nothing."),
+            primary=True,
+        )
+        self.launching = ChoiceCard(
+            "launches",
+            self.tr("Launch a guest"),
+            self.tr("Verify a real host, start your guest there and hand over its secret."),
+        )
+        self.checking = ChoiceCard(
+            "platform",
+            self.tr("Check a platform"),
+            self.tr("Is this server's processor genuine? Its certificates tell."),
+        )
+        self._lay_out()
+
+    def _lay_out(self) -> None:
+        row = QHBoxLayout()
+        row.setSpacing(NORMAL)
+        for card, signal in (
+            (self.trying, self.tryItNow),
+            (self.launching, self.launchGuest),
+            (self.checking, self.checkPlatform),
+        ):
+            card.clicked.connect(signal)
+            row.addWidget(card, 1)
+        self.content.addLayout(row)
+        self.content.addSpacing(LARGE - NORMAL)
+        self.needs = Foldable(self.tr("What you need for a real launch"))
+        self.needs.toggled.connect(self._fill_needs)
+        self.content.addWidget(self.needs)
+
+    def _fill_needs(self) -> None:
+        """Once it is asked for: the glossary takes a moment to load."""
+        if self.needs.body.count():
+            return
+        from ..widgets.explained import Explained  # noqa: PLC0415 - see above
+
+        grid = QGridLayout()
+        grid.setHorizontalSpacing(WIDE)
+        grid.setColumnStretch(1, 1)
+        lines = (
+            ("guest", self.tr("An encrypted disk image: what is secret lies in it, locked.")),
+            ("firmware", self.tr("The firmware that starts it, an AmdSev build of OVMF.")),
+            ("host", self.tr("A host with an AMD EPYC processor, with SEV or SEV-ES set up.")),
+        )
+        for number, (term, text) in enumerate(lines):
+            grid.addWidget(Explained(term), number, 0)
+            grid.addWidget(TextLabel(text), number, 1)
+        self.needs.body.addLayout(grid)
+
+    def widget(self) -> QWidget:
+        """Itself."""
+        return self
+
+    def refresh(self) -> None:
+        """Nothing here changes."""

@@ -1,0 +1,291 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The wizard over a recorded launch: a new one, or one that is taken up again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, cast
+
+from PySide6.QtCore import Signal, Slot
+from PySide6.QtWidgets import QVBoxLayout, QWidget
+
+from watchword.core.errors import WatchwordError
+from watchword.core.launch.engine import Launch
+from watchword.core.launch.record import LaunchState
+from watchword.core.launch.sev_steps import LAUNCH_STEPS
+from watchword.core.launch.store import LaunchSummary
+
+from ..asking import Then, ask
+from ..bridge import Bridge
+from ..evidence_documents import EvidenceForm
+from ..evidence_files import pdf_of, save_bytes
+from ..guest_glance import GuestGlance, glance
+from ..launch_service import LaunchService
+from ..vault_gate import VaultGate
+from .conductor import Conductor
+from .exchange_panel import ExchangePanel
+from .frame import DWELL, WizardFrame
+from .guest import GuestPage
+from .measurement import MeasurementPage
+from .recorded_choices import RecordedChoices
+from .recorded_evidence import RecordedEvidencePage
+from .recorded_platform import RecordedPlatformPage
+from .recorded_run import RecordedRun
+from .recorded_start import RecordedSessionPage, RecordedStartPage
+from .runs import RECORDED, OpenRun
+from .secret import SecretPage
+
+_GOALS: Final = {LaunchState.PREPARING.value: "session", LaunchState.HANDED_OVER.value: "run"}
+"""How far a launch is taken by itself when it is taken up; others as far as the verdict."""
+_VERDICT: Final = "measurement"
+_EXCHANGE_STEPS: Final = {1: "session", 3: "measurement", 5: "run"}
+"""How far a launch is taken once a turn's answer is there."""
+
+
+class RecordedLaunch(QWidget):
+    """Begin with :meth:`begin`; ``guest`` is chosen, ``summary`` taken up again.
+
+    With ``at_once`` the guest is launched as its profile says, without another question.
+    """
+
+    left = Signal()
+
+    def __init__(
+        self,
+        bridge: Bridge,
+        service: LaunchService,
+        *,
+        guest: str = "",
+        summary: LaunchSummary | None = None,
+        at_once: bool = False,
+        dwell: int = DWELL,
+        parent: QWidget | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self._bridge = bridge
+        self._service = service
+        self._guest = guest
+        self._summary = summary
+        self._at_once = at_once
+        self.choices = RecordedChoices()
+        self.choices.guestChosen.connect(self._look_at_guest)
+        self.platform = RecordedPlatformPage()
+        self.session = RecordedSessionPage()
+        self.start = RecordedStartPage()
+        self.evidence = RecordedEvidencePage()
+        pages = (
+            GuestPage(self.choices),
+            self.platform,
+            self.session,
+            self.start,
+            MeasurementPage(),
+            SecretPage(),
+            self.evidence,
+        )
+        self.frame = WizardFrame(self.tr("Launch a guest"), pages, dwell=dwell)
+        self.gate = VaultGate(bridge, service.vaults, self)
+        self._connect()
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.addWidget(self.frame)
+
+    def _connect(self) -> None:
+        self.frame.left.connect(self.left)
+        self.frame.startOver.connect(self._start_over)
+        self.gate.refused.connect(self._show_problem)
+        self.session.saving.connect(self.frame.save)
+        self.platform.accept.accepted.connect(self._accept)
+        self.platform.waiver.wanted.connect(self._waive)
+        self.start.host.chosen.connect(self._look_elsewhere)
+        self.evidence.keeping.wanted.connect(self._keep)
+        for panel in (self.session.files, self.start.files):
+            panel.saveWanted.connect(self._save_files)
+        for exchange in (self.platform.exchange, self.start.exchange, self.evidence.exchange):
+            exchange.textWanted.connect(self._fetch_text)
+            exchange.answered.connect(self._take_answer)
+
+    # -- one launch after the other --------------------------------------------------
+
+    @Slot()
+    def begin(self) -> None:
+        """Show what is to be chosen, or the launch that is taken up."""
+        summary = self._summary
+        if summary is not None:
+            self.gate.open_then(lambda: self._open_earlier(summary))
+            self._attach(summary.id, simulated=bool(summary.simulated))
+            self.choices.set_choosing(False)
+            return
+        self._choose()
+
+    def _choose(self) -> None:
+        """Nothing is open: the guest is still to be chosen, or to be chosen anew."""
+        self._attach("")
+        self.choices.set_choosing(True)
+        self.frame.go("guest")
+        self._ask(self._service.guests, self._show_guests)
+
+    def _show_guests(self, names: object) -> None:
+        self.choices.show_guests(cast("tuple[str, ...]", names), self._guest)
+        if self._at_once:
+            self._at_once = False
+            self._start_over()
+
+    @Slot()
+    def _start_over(self) -> None:
+        """A new launch; after one that went wrong what was chosen can be changed first."""
+        conductor = self.frame.conductor
+        if conductor is not None and conductor.launch.id:
+            self._summary = None
+            self._choose()
+        else:
+            self.gate.open_then(self._open_new)
+
+    def _open_new(self) -> None:
+        wanted = self.choices.wanted()
+        self._guest = wanted.guest
+        self._attach("new")
+        self.choices.set_choosing(False)
+        self._open(self._service.new_run(wanted), "session")
+
+    def _open_earlier(self, summary: LaunchSummary) -> None:
+        goal = _GOALS.get(summary.state, _VERDICT)
+        self._open(self._service.earlier_run(summary.id), goal)
+
+    def _attach(self, launch_id: str, *, simulated: bool = False) -> None:
+        launch = Launch(launch_id, "sev", LAUNCH_STEPS, simulated)
+        conductor = Conductor(self._bridge, launch, RECORDED, self)
+        conductor.changed.connect(self._show_files)
+        self.frame.attach(conductor)
+
+    def _open(self, open_run: OpenRun, goal: str) -> None:
+        conductor = self.frame.conductor
+        if conductor is None:
+            return
+        conductor.opened.connect(lambda: self.frame.take(goal))
+        conductor.open(open_run, until="guest")
+
+    @property
+    def handing_over(self) -> bool:
+        """Whether the secret is on its way at this moment."""
+        conductor = self.frame.conductor
+        return conductor is not None and conductor.handing_over
+
+    def close_launch(self) -> None:
+        """Leave the launch; it stays in the records as it is."""
+        self.frame.detach()
+
+    @property
+    def run(self) -> RecordedRun | None:
+        """The run that is open."""
+        conductor = self.frame.conductor
+        run = None if conductor is None else conductor.run
+        return run if isinstance(run, RecordedRun) else None
+
+    # -- what the owner says on the pages ----------------------------------------------
+
+    @Slot(str)
+    def _accept(self, fingerprint: str) -> None:
+        if self.run is not None:
+            self.run.words.accept_platform = fingerprint
+            secret_was_near = self.frame.conductor is not None and (
+                "measurement" in self.frame.conductor.launch.facts
+            )
+            self.frame.take(_VERDICT if secret_was_near else "session")
+
+    @Slot(str)
+    def _waive(self, reason: str) -> None:
+        self.choices.platform_waiver = reason
+        self.gate.open_then(self._open_new)
+
+    @Slot(str)
+    def _look_elsewhere(self, url: str) -> None:
+        if self.run is not None:
+            self.run.words.host = url
+            self.frame.take(_VERDICT)
+
+    @Slot(int)
+    def _fetch_text(self, turn: int) -> None:
+        run, panel = self.run, self._panel()
+        if run is not None and panel is not None:
+            self._ask(lambda: run.outgoing_text(turn), lambda text: panel.put_text(str(text)))
+
+    @Slot(int)
+    def _take_answer(self, turn: int) -> None:
+        run, panel = self.run, self._panel()
+        if run is None or panel is None:
+            return
+        given = panel.area.given
+
+        def taken(understood: object) -> None:
+            panel.area.clear()
+            if understood is not None:
+                panel.show_understood(understood)  # type: ignore[arg-type]
+            self.frame.take(_EXCHANGE_STEPS.get(turn, _VERDICT))
+
+        self._ask(lambda: run.take_answers(turn, given), taken, panel.show_error)
+
+    def _panel(self) -> ExchangePanel | None:
+        return cast("ExchangePanel | None", getattr(self.frame.page, "exchange", None))
+
+    # -- files -----------------------------------------------------------------------
+
+    @Slot()
+    def _show_files(self) -> None:
+        run = self.run
+        if run is None or self.frame.conductor is None:
+            return
+        order = run.start_order
+        settled = self.frame.conductor.launch.status("start").settled
+        self.session.files.show_order(run.id, None if run.by_hand else order)
+        self.start.files.show_order(run.id, None if settled or run.by_hand else order)
+
+    @Slot(str)
+    def _save_files(self, folder: str) -> None:
+        panel = self.start.files if self.frame.page is self.start else self.session.files
+        files = dict(panel.files)
+
+        def save() -> str:
+            for name, data in files.items():
+                save_bytes(str(Path(folder) / name), data)
+            return folder
+
+        self._ask(save, lambda where: panel.show_saved(str(where)))
+
+    @Slot(object, str)
+    def _keep(self, form: EvidenceForm, path: str) -> None:
+        launch_id = "" if self.run is None else self.run.id
+
+        def write(data: object) -> None:
+            content = cast("bytes", data)
+            content = pdf_of(content) if form is EvidenceForm.PDF else content
+            self._ask(
+                lambda: save_bytes(path, content),
+                lambda _: self.evidence.keeping.show_saved(path),
+            )
+
+        self._ask(lambda: self._service.evidence(launch_id, form), write)
+
+    @Slot(str)
+    def _look_at_guest(self, name: str) -> None:
+        if name:
+            vaults = self._service.vaults
+            self._ask(lambda: glance(name, vaults), self._show_glance)
+
+    def _show_glance(self, found: object) -> None:
+        shown = cast("GuestGlance", found)
+        if shown.name == self.choices.guests.currentText():
+            self.choices.show_glance(shown)
+
+    def _ask(
+        self,
+        call: Callable[[], object],
+        then: Callable[[object], object],
+        failed: Callable[[WatchwordError], object] | None = None,
+    ) -> None:
+        """Do what blocks in a thread; what goes wrong is shown above the page."""
+        ask(self._bridge, self, call, then, cast("Then", failed or self._show_problem))
+
+    @Slot(object)
+    def _show_problem(self, error: WatchwordError) -> None:
+        self.frame.problem.show_error(error)

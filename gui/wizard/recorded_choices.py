@@ -140,6 +140,11 @@ class RecordedChoices(QWidget):
             policy_waiver=self.policy_waiver.text().strip(),
         )
 
+    def forget_waivers(self) -> None:
+        """A waiver is for the one launch that it was typed for."""
+        self.platform_waiver = ""
+        self.policy_waiver.clear()
+
     def set_choosing(self, choosing: bool) -> None:
         """Whether anything can be chosen; a launch that is recorded keeps what it began with."""
         self.setVisible(choosing)

@@ -143,6 +143,7 @@ class RecordedLaunch(QWidget):
 
     def _open_new(self) -> None:
         wanted = self.choices.wanted()
+        self.choices.forget_waivers()
         self._guest = wanted.guest
         self._attach("new")
         self.choices.set_choosing(False)

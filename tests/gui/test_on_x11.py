@@ -38,8 +38,10 @@ def environment(program, tmp_path: Path) -> Iterator[dict[str, str]]:
     """What a session with a display of its own has in its environment."""
     xvfb = program("Xvfb", "xvfb")
     reading, writing = os.pipe()
+    # Without -noreset the server begins anew whenever its last client is gone, as after a check.
+    screen = ["-screen", "0", "1280x800x24", "-nolisten", "tcp", "-noreset"]
     server = subprocess.Popen(
-        [xvfb, "-displayfd", str(writing), "-screen", "0", "1280x800x24", "-nolisten", "tcp"],
+        [xvfb, "-displayfd", str(writing), *screen],
         pass_fds=[writing],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

@@ -114,3 +114,24 @@ def test_what_was_waived_is_never_told_as_proven(qtbot, theme) -> None:
         assert not any("chain holds" in text or "genuine" in text for text in words)
     assert any("Nothing: all of it rests on the platform" in text for text in words)
     assert not any("to the last byte" in text or "signed a report" in text for text in words)
+
+
+def words_on(page: QWidget) -> str:
+    settle()
+    return "\n".join(label.accessibleName() for label in page.findChildren(QLabel))
+
+
+def test_before_the_secret_leaves_it_is_told_what_goes_to_whom_and_that_it_is_final(driver) -> None:
+    driver.to("secret")
+    words = words_on(driver.frame.page)
+    assert "can't be taken back" in words
+    assert "What will be handed over, and to whom" in words
+    assert "the VM that was measured, and nobody else" in words
+    assert "no debugging" in words
+
+
+def test_a_rehearsal_never_says_that_it_has_proven_anything(driver) -> None:
+    whole_launch(driver)
+    words = words_on(driver.frame.page).splitlines()
+    assert "Proven" not in words
+    assert "What this would prove on a real platform" in words

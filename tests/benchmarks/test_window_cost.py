@@ -22,11 +22,11 @@ if importlib.util.find_spec("PySide6") is None:
 
 MOST = 2.0
 
-# A window as every program with PySide6 has it: some words in the middle.
+# There is nothing in it: whatever a program shows only adds to that.
 BARE = """
 import os
-from PySide6.QtCore import Qt, QTimer
-from PySide6.QtWidgets import QApplication, QLabel, QMainWindow
+from PySide6.QtCore import QTimer
+from PySide6.QtWidgets import QApplication, QMainWindow
 
 class Window(QMainWindow):
     def paintEvent(self, event):
@@ -35,7 +35,6 @@ class Window(QMainWindow):
 
 application = QApplication([])
 window = Window()
-window.setCentralWidget(QLabel("Hello", alignment=Qt.AlignmentFlag.AlignCenter))
 window.resize(1120, 760)
 window.show()
 application.exec()

@@ -38,7 +38,7 @@ def write_host_files(planned: FleetLaunch, launch_id: str, order: StartOrder) ->
     replaced. Nothing in them is secret. Raises BadInput ``bad-folder`` or ``file-not-written``.
     """
     make_folder(planned.folder, _FIELD)
-    for name, content in start_files(launch_id, order, None).items():
+    for name, content in start_files(launch_id, order, None, planned.host).items():
         if name not in _BY_HAND:
             write_file(planned.folder / name, content, field=_FIELD)
     return planned.folder

@@ -87,7 +87,7 @@ def _list(arguments: argparse.Namespace, console: Console) -> Result:
     shown = found[: arguments.limit]
     more = len(found) > len(shown)
     payload = {"launches": [summary_json(summary) for summary in shown], "more": more}
-    return Result(payload, tuple(_lines(shown, more=more)))
+    return Result(payload, tuple(_lines(shown, more=more, only_open=arguments.open)))
 
 
 def summary_json(summary: LaunchSummary) -> dict[str, object]:
@@ -95,9 +95,10 @@ def summary_json(summary: LaunchSummary) -> dict[str, object]:
     return {**summary._asdict(), "simulated": bool(summary.simulated), "open": summary.is_open}
 
 
-def _lines(shown: Sequence[LaunchSummary], *, more: bool) -> Iterator[str]:
+def _lines(shown: Sequence[LaunchSummary], *, more: bool, only_open: bool) -> Iterator[str]:
     if not shown:
-        yield "There is no such launch. `watchword launch prepare GUEST` begins one."
+        none = "No launch is open." if only_open else "There is no such launch."
+        yield f"{none} `watchword launch prepare GUEST` begins one."
         return
     width = max(len(summary.id) for summary in shown)
     for summary in shown:
@@ -112,9 +113,13 @@ def _lines(shown: Sequence[LaunchSummary], *, more: bool) -> Iterator[str]:
 
 def _abandon(arguments: argparse.Namespace, console: Console) -> Result:
     with opened_desk(arguments, console) as desk:
+        had_keys = desk.show(arguments.id).session is not None
         desk.abandon(arguments.id, arguments.reason)
-    lines = (
-        f"Launch {arguments.id} is abandoned: its keys are erased, and nothing is sent for it.",
-        "Copies of the vault that were made before still hold the keys.",
+    lines: tuple[str, ...] = (
+        f"Launch {arguments.id} is abandoned, and nothing is sent for it any more.",
     )
+    if had_keys:
+        lines += (
+            "Its keys are erased; copies of the vault that were made before still hold them.",
+        )
     return Result({"launch": arguments.id, "state": LaunchState.ABANDONED.value}, lines)

@@ -37,7 +37,7 @@ def write_host_files(folder: Path, run: LaunchRun) -> dict[str, str]:
     order = run.start_order
     if order is None:
         raise _not_prepared(run.id)
-    made = start_files(run.id, order, None)
+    made = start_files(run.id, order, None, run.record.host)
     files = {name: folder / name for name in made if name not in _LEFT_OUT}
     refuse_existing(files.values(), _OPTION, _OTHER)
     write_new_files([NewFile(path, made[name], _OPTION) for name, path in files.items()])

@@ -98,8 +98,10 @@ class EvidenceStore:
         raise UsageError(
             "evidence-missing",
             "There is no such evidence",
-            f"Neither a launch nor a document is called “{name[:_LONGEST_NAME]}”.",
-            "See what there is with `watchword evidence list`.",
+            f"No document is called “{name[:_LONGEST_NAME]}”, and no launch of that name has one:"
+            " a launch gets its document when it is completed or refused.",
+            "See what there is with `watchword evidence list`, and how far a launch came with"
+            " `watchword launch show ID`.",
         )
 
     def envelope(self, stored: StoredEvidence) -> bytes:

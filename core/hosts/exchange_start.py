@@ -16,6 +16,7 @@ from .exchange_qmp import command_lines
 from .exchange_turns import README_FILE
 from .host_words import visible
 from .protocol import PlatformAnswer, StartOrder
+from .urls import ExchangeAddress, UnixAddress, parse_host_url
 
 ESSENTIAL: Final = ("godh.b64", "session.b64", "godh.cert", "launch_blob.bin", "policy.txt")
 """What a launch never changes; the other files are texts that say how to use these."""
@@ -25,9 +26,11 @@ _CONTENTS_CHARACTERS: Final = 400
 
 
 def start_files(
-    launch_id: str, order: StartOrder, platform: PlatformAnswer | None
+    launch_id: str, order: StartOrder, platform: PlatformAnswer | None, host: str = ""
 ) -> dict[str, bytes]:
     """Names and contents; the same order gives the same files.
+
+    ``host`` is the URL at which the VM's QMP is to answer, where it is known.
 
     ``platform`` is what the host said of itself in turn 1, for cbitpos and
     reduced-phys-bits; None if nothing can be read there any more.
@@ -41,7 +44,7 @@ def start_files(
         "session.b64": session,
         "policy.txt": f"0x{order.policy:08x}\n",
         "launchSecurity.xml": _libvirt_element(order, godh, session, bits),
-        "qemu-options.txt": _qemu_options(order, bits),
+        "qemu-options.txt": _qemu_options(order, bits, _qmp(host)),
         "ask.qmp": command_lines(
             launch_id, "query-sev", "query-status", "query-cpus-fast", "query-sev-launch-measure"
         ),
@@ -59,7 +62,17 @@ def start_files(
     }
 
 
-def _qemu_options(order: StartOrder, bits: tuple[int | None, int | None]) -> str:
+def _qmp(host: str) -> str:
+    """Where QEMU is to listen; in its options a comma is doubled."""
+    if not host:
+        return f"unix:{SOCKET}"
+    address = parse_host_url(host)
+    if isinstance(address, UnixAddress):
+        return "unix:" + address.path.replace(",", ",,")
+    return "QMP-ADDRESS" if not isinstance(address, ExchangeAddress) else f"unix:{SOCKET}"
+
+
+def _qemu_options(order: StartOrder, bits: tuple[int | None, int | None], qmp: str) -> str:
     cbitpos = "CBITPOS" if bits[0] is None else str(bits[0])
     reduced = 1 if bits[1] is None else bits[1]
     hashes = ",kernel-hashes=on" if order.kernel_hashes else ""
@@ -67,7 +80,7 @@ def _qemu_options(order: StartOrder, bits: tuple[int | None, int | None]) -> str
         "-machine q35,confidential-guest-support=sev0,vmport=off \\\n"
         f"-object sev-guest,id=sev0,cbitpos={cbitpos},reduced-phys-bits={reduced},"
         f"policy=0x{order.policy:x},dh-cert-file=godh.b64,session-file=session.b64{hashes} \\\n"
-        f"-S -qmp unix:{SOCKET},server=on,wait=off\n"
+        f"-S -qmp {qmp},server=on,wait=off\n"
     )
 
 

@@ -192,6 +192,7 @@ def platform_not_proven(kind: str) -> VerificationRefused:
         "platform-not-proven",
         "This platform may not have a real secret",
         f"Its chain is {kind}, so AMD vouches for nothing here.",
-        "Only test secrets can be sent: --test-secret NAME=FILE, or an entry that was added to the"
-        " vault with --kind test-secret.",
+        "Only test secrets can be sent. For a launch: `watchword vault generate ENTRY --kind"
+        " test-secret`, then `watchword guest edit GUEST --set secrets.NAME=ENTRY`. `attest` and"
+        " `secret seal` take --test-secret NAME=FILE.",
     )

@@ -54,9 +54,9 @@ class HostFilesPanel(Section):
         self.body.addWidget(self.saved)
         self.hide()
 
-    def show_order(self, launch_id: str, order: StartOrder | None) -> None:
-        """Show what this launch's host is given, or nothing."""
-        made = {} if order is None else start_files(launch_id, order, None)
+    def show_order(self, launch_id: str, order: StartOrder | None, host: str) -> None:
+        """Show what this launch's host, at this URL, is given, or nothing."""
+        made = {} if order is None else start_files(launch_id, order, None, host)
         files = {name: data for name, data in made.items() if name not in LEFT_OUT}
         if files != self.files:
             self.files = files

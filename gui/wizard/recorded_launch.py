@@ -238,8 +238,9 @@ class RecordedLaunch(QWidget):
             return
         order = run.start_order
         settled = self.frame.conductor.launch.status("start").settled
-        self.session.files.show_order(run.id, None if run.by_hand else order)
-        self.start.files.show_order(run.id, None if settled or run.by_hand else order)
+        self.session.files.show_order(run.id, None if run.by_hand else order, run.host)
+        left = None if settled or run.by_hand else order
+        self.start.files.show_order(run.id, left, run.host)
 
     @Slot(str)
     def _save_files(self, folder: str) -> None:

@@ -129,9 +129,16 @@ def test_work_that_is_cancelled_before_it_began_never_begins(qtbot, bridge: Brid
     async def work(_report) -> None:
         began.append("it")
 
+    loop_is_free = threading.Event()
+
+    async def hold(_report) -> None:
+        loop_is_free.wait(10)
+
+    bridge.submit(hold)
     job = bridge.submit(work)
     with qtbot.waitSignal(job.cancelled):
         job.cancel()
+        loop_is_free.set()
     assert began == []
 
 

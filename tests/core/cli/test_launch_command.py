@@ -71,7 +71,9 @@ def test_the_hosts_files_are_new_private_and_no_secret(launches):
     }
     assert set(modes(give).values()) == {0o600}
     assert give.stat().st_mode & 0o777 == 0o700
-    assert f"{POLICY:#x}" in (give / "qemu-options.txt").read_text()
+    options = (give / "qemu-options.txt").read_text()
+    assert f"{POLICY:#x}" in options
+    assert f"-qmp unix:{launches.url.removeprefix('qmp+unix://')},server=on" in options
 
 
 def test_the_words_say_what_is_verified_and_what_to_type_next(launches, keys):
@@ -196,6 +198,7 @@ def test_a_vm_that_is_not_there_yet_is_waited_for(launches):
 
 def test_the_list_needs_no_vault_and_can_be_narrowed(launches):
     assert "There is no such launch." in launches.say("list").out
+    assert "No launch is open." in launches.say("list", "--open").out
     assert not Records.exists(launches.home.path)
     launches.home.profile("db")
     first, second = launches.prepare(), launches.prepare(guest="db", out="db")
@@ -293,7 +296,7 @@ def test_an_abandoned_launch_has_no_keys_and_goes_nowhere(launches):
     launch = launches.prepare()
     shown = launches.say("abandon", launch, "--reason", "the host was reinstalled")
     assert shown.status == 0
-    assert "its keys are erased" in shown.out
+    assert "Its keys are erased" in shown.out
     assert launches.keys() == []
     with launches.vm() as host:
         refused = launches("complete", launch)

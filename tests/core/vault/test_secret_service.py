@@ -142,5 +142,5 @@ def silent_prompter(address):
 def join_keyring_threads():
     for thread in threading.enumerate():
         if thread.name == "watchword-keyring":
-            thread.join(10)
+            thread.join(60)  # gnome-keyring takes its time on a busy machine
             assert not thread.is_alive()

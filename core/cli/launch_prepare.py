@@ -154,14 +154,15 @@ def _result(
     record, lines = run.record, [f"This is launch {run.id}."]
     if files:
         lines += ["For the host; nothing in it is secret:", *table(files.items())]
-    if run.material is not None:
-        lines += acceptance_lines(arguments, run)
+    unaccepted = [] if run.material is None else list(acceptance_lines(arguments, run))
+    lines += unaccepted
     if error is not None:
         lines += going_on_lines(arguments, record, error)
     else:
-        words = ["launch", "complete", run.id]
+        words = ["launch", "complete", run.id, *(["--no-inject"] if unaccepted else [])]
+        verdict = ", for the verdict alone as long as nobody has accepted the platform"
         lines += [
-            "Have the VM started from these, paused. Then:",
+            f"Have the VM started from these, paused. Then{verdict if unaccepted else ''}:",
             f"  {pasteable(arguments, *words)}",
             f"with --host URL if its QMP answers elsewhere than at {record.host}."
             if record.host

@@ -116,7 +116,11 @@ def test_a_platform_that_nobody_accepted_is_pointed_out_at_once_with_both_comman
     accept, pin, later = commands_in(shown.out)
     assert pin == f"watchword guest edit open --add ceks={cek_fingerprint(keys)}"
     with launches.vm() as host:
-        refused = launches._command(*shlex.split(later)[1:])
+        words = shlex.split(later)[1:]
+        assert launches._command(*words).status == 0  # the verdict alone
+        assert host.packets == ()
+        words.remove("--no-inject")
+        refused = launches._command(*words)
         assert refused.status == 3
         assert "Nobody has accepted this platform yet." in refused.err
         assert host.packets == ()

@@ -6,7 +6,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from PySide6.QtCore import QCoreApplication, QTranslator
 from PySide6.QtGui import QClipboard, QGuiApplication
 
 from watchword.gui.theme import Scheme, Theme
@@ -23,26 +22,6 @@ def scheme(request, theme: Theme) -> Iterator[Scheme]:
     theme.scheme = request.param
     yield request.param
     theme.scheme = Scheme.LIGHT
-
-
-class Longer(QTranslator):
-    """A language whose words are 30 % longer than the English ones, and not the same."""
-
-    def translate(self, context, text, disambiguation=None, n=-1):
-        padding = "éxtra " * 50
-        return text + " " + padding[: max(2, round(len(text) * 0.3))].rstrip()
-
-    def isEmpty(self) -> bool:  # noqa: N802 - Qt's name
-        return False
-
-
-@pytest.fixture
-def longer_words(theme: Theme) -> Iterator[None]:
-    """The program in that language."""
-    translator = Longer()
-    QCoreApplication.installTranslator(translator)
-    yield
-    QCoreApplication.removeTranslator(translator)
 
 
 @pytest.fixture

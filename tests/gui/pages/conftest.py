@@ -13,10 +13,10 @@ from watchword.gui.pages.vault_service import VaultService
 from watchword.gui.theme import Theme
 from watchword.gui.widgets.calm_style import CalmStyle
 
-from ..widgets.conftest import longer_words, scheme
+from ..widgets.conftest import scheme
 from .support import MemoryBackend, make_service
 
-__all__ = ["longer_words", "scheme"]
+__all__ = ["scheme"]
 
 
 @pytest.fixture(scope="package", autouse=True)

@@ -13,6 +13,7 @@ from .command import Parser, Subparsers, add_command, add_group, whole_number
 from .desk_options import add_desk_options, opened_desk
 from .launch_complete import declare_complete
 from .launch_guest import declare_guest
+from .launch_handover import declare_handover
 from .launch_prepare import declare_prepare
 from .launch_show import declare_show
 from .output import Console, Result
@@ -24,7 +25,7 @@ _SHOWN = 50
 
 
 def declare(subparsers: Subparsers[Parser]) -> None:
-    """Add ``launch prepare|complete|resume|list|show|abandon|status|stop``."""
+    """Add ``launch prepare|complete|resume|list|show|handover|compare|abandon|status|stop``."""
     group = add_group(
         subparsers, "launch", "prepare, complete and look after launches of guest profiles"
     )
@@ -32,6 +33,7 @@ def declare(subparsers: Subparsers[Parser]) -> None:
     declare_complete(group)
     _declare_list(group)
     declare_show(group)
+    declare_handover(group)
     _declare_abandon(group)
     declare_guest(group)
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +12,8 @@ from pathlib import Path
 from typing import Final
 
 from ..errors import BadInput
-from ..files import read_file
+from ..files import read_chunks, read_file
+from ..sev.firmware import FIRMWARE_LIMIT, FirmwareImage
 from ..sev.firmware_descriptor import DESCRIPTOR_LIMIT, FirmwareDescriptor, contradictions
 from ..sev.firmware_inspection import FirmwareInspection
 
@@ -118,6 +120,24 @@ def judge_installed(
         return result
 
     return tuple(_judge(found, remembered) for found in find_descriptors(folders))
+
+
+def installed_images(folders: Sequence[str | Path]) -> tuple[tuple[str, FirmwareImage], ...]:
+    """The images that the descriptors in effect name, by path; those that can't be used are not.
+
+    Raises BadInput ``too-many-descriptors``.
+    """
+    images: dict[str, FirmwareImage] = {}
+    for found in find_descriptors(folders):
+        with contextlib.suppress(BadInput):
+            name = str(found.path)
+            content = read_file(found.path, name, DESCRIPTOR_LIMIT)
+            descriptor = FirmwareDescriptor.parse(_as_text(content, name), name)
+            path = descriptor.filename
+            if descriptor.for_x86 and _unusable(descriptor) is None and path not in images:
+                chunks = read_chunks(path, name, limit=FIRMWARE_LIMIT)
+                images[path] = FirmwareImage.from_chunks(chunks, name)
+    return tuple(images.items())
 
 
 def _judge(found: FoundDescriptor, inspect: Inspect) -> JudgedDescriptor:

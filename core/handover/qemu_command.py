@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The QEMU command for a prepared launch: as arguments, as a shell script, as an options file.
+
+Source: QEMU docs/system/i386/amd-memory-encryption, qemu-options.hx, QEMU's -readconfig.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+from typing import Final
+
+from ..errors import BadInput
+from .requirements import Form, requirements
+from .vm_order import GODH_FILE, SESSION_FILE, SevOptions, VmOrder
+
+PROGRAM: Final = "qemu-system-x86_64"
+UNKNOWN_CBITPOS: Final = "CBITPOS"
+"""Stands in the command where nobody said which bit it is."""
+
+CONFIG_FILE: Final = "qemu.cfg"
+"""The options file's name in what is said about it."""
+
+
+def qemu_arguments(order: VmOrder) -> tuple[str, ...]:
+    """The program and its arguments; GODH and blob lie in the current folder."""
+    words = [PROGRAM, "-nodefaults", "-no-user-config", "-name", f"guest={_value(order.name)}"]
+    for group, _, options in _groups(order):
+        words += [f"-{group}", ",".join(f"{key}={_value(text)}" for key, text in options.items())]
+    words += _plain_arguments(order)
+    return tuple(words)
+
+
+def qemu_script(order: VmOrder) -> str:
+    """A POSIX shell script that says what must be true, and starts the VM paused."""
+    comments = "".join(f"# - {line}\n" for line in requirements(order, Form.QEMU))
+    words = [shlex.quote(word) for word in qemu_arguments(order)]
+    lines = [words[0], *_pairs(words[1:])]
+    return (
+        "#!/bin/sh\n"
+        f"# Starts the VM {order.name}, paused. What must be true for that:\n{comments}"
+        'cd -- "$(dirname -- "$0")" || exit\n'
+        "exec " + " \\\n  ".join(lines) + "\n"
+    )
+
+
+def qemu_config(order: VmOrder) -> str:
+    """The same as an options file: `qemu-system-x86_64 … -readconfig qemu.cfg`.
+
+    What -readconfig can't hold stands in the first lines. Raises BadInput
+    ``not-for-options-file`` for values with a quotation mark, for which it has no way.
+    """
+    rest = shlex.join([PROGRAM, *_config_words(order), "-readconfig", CONFIG_FILE])
+    lines = [f"# {rest}"]
+    for group, identity, options in _groups(order):
+        lines += ["", f'[{group} "{identity}"]' if identity else f"[{group}]"]
+        for key, text in options.items():
+            if key == "id" or (key == "qom-type" and group != "object"):
+                continue
+            lines.append(f'  {key} = "{_quotable(key, text)}"')
+    return "\n".join(lines) + "\n"
+
+
+def _config_words(order: VmOrder) -> list[str]:
+    name = ["-nodefaults", "-no-user-config", "-name", f"guest={_value(order.name)}"]
+    return [*name, *_plain_arguments(order)]
+
+
+def _groups(order: VmOrder) -> Iterator[tuple[str, str, dict[str, str]]]:
+    """Option groups as (group, id, values), in the order in which QEMU reads them."""
+    yield (
+        "machine",
+        "",
+        {
+            "type": "q35",
+            "accel": "kvm",
+            "vmport": "off",
+            "confidential-guest-support": "sev0",
+        },
+    )
+    yield "object", "sev0", sev_guest(order.sev)
+    yield (
+        "drive",
+        "",
+        {
+            "if": "pflash",
+            "format": "raw",
+            "unit": "0",
+            "readonly": "on",
+            "file": order.firmware,
+        },
+    )
+    if order.disk is not None:
+        disk = {"if": "none", "id": "disk0", "format": order.disk_format, "file": order.disk}
+        yield "drive", "disk0", disk
+        yield "device", "", _disk_device()
+
+
+def sev_guest(sev: SevOptions) -> dict[str, str]:
+    """The object ``sev-guest``, option by option."""
+    bits = sev.reduced_phys_bits
+    values = {
+        "qom-type": "sev-guest",
+        "id": "sev0",
+        "cbitpos": UNKNOWN_CBITPOS if sev.cbitpos is None else str(sev.cbitpos),
+        "reduced-phys-bits": "1" if bits is None else str(bits),
+        "policy": f"0x{sev.policy:x}",
+        "dh-cert-file": GODH_FILE,
+        "session-file": SESSION_FILE,
+    }
+    return {**values, "kernel-hashes": "on"} if sev.kernel_hashes else values
+
+
+def sev_fragment(sev: SevOptions, monitor: str) -> str:
+    """The options that an operator adds to a command of his own, on three lines of a shell."""
+    values = sev_guest(sev)
+    values = {"": values.pop("qom-type"), **values}
+    guest = ",".join(f"{key}={text}".removeprefix("=") for key, text in values.items())
+    return (
+        "-machine q35,confidential-guest-support=sev0,vmport=off \\\n"
+        f"-object {guest} \\\n"
+        f"-S -qmp {monitor},server=on,wait=off\n"
+    )
+
+
+def _disk_device() -> dict[str, str]:
+    # A guest in encrypted memory can only share buffers that it copies out: iommu_platform.
+    return {
+        "driver": "virtio-blk-pci",
+        "drive": "disk0",
+        "disable-legacy": "on",
+        "iommu_platform": "on",
+    }
+
+
+def _plain_arguments(order: VmOrder) -> list[str]:
+    words = ["-cpu", order.cpu, "-smp", str(order.vcpus), "-m", f"{order.memory}M"]
+    if order.kernel is not None:
+        words += ["-kernel", order.kernel]
+        if order.initrd is not None:
+            words += ["-initrd", order.initrd]
+        if order.cmdline is not None:
+            words += ["-append", order.cmdline]
+    monitor = f"unix:{_value(order.monitor)},server=on,wait=off"
+    return [*words, "-display", "none", "-no-reboot", "-S", "-qmp", monitor]
+
+
+def _value(text: str) -> str:
+    """In QEMU's options a comma is doubled."""
+    return text.replace(",", ",,")
+
+
+def _quotable(key: str, text: str) -> str:
+    if '"' in text:
+        raise BadInput(
+            "not-for-options-file",
+            key,
+            "QEMU's options files have no way to write a quotation mark.",
+            "Use the start script instead, or rename the file.",
+        )
+    return text
+
+
+def _pairs(words: list[str]) -> Iterator[str]:
+    """An option and its value on one line."""
+    at = 0
+    while at < len(words):
+        has_value = at + 1 < len(words) and not words[at + 1].startswith("-")
+        yield " ".join(words[at : at + 1 + has_value])
+        at += 1 + has_value

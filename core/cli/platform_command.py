@@ -32,7 +32,7 @@ _DEPTHS = {Role.ARK: 0, Role.ASK: 1, Role.CEK: 2, Role.OCA: 2, Role.PEK: 3, Role
 
 
 def declare(subparsers: Subparsers[Parser]) -> None:
-    """Add ``platform verify``, ``platform export`` and ``platform fetch-cek``."""
+    """Add ``platform verify``, ``export``, ``fetch-cek`` and ``preflight``."""
     group = add_group(subparsers, "platform", "verify or export a platform's certificate chain")
     verify = add_command(
         group,
@@ -71,6 +71,26 @@ def declare(subparsers: Subparsers[Parser]) -> None:
     add_key_service_option(fetch)
     fetch.add_argument("--offline", action="store_true", help="look into the cache only")
     fetch.add_argument("--out", metavar="FILE", help="where to write the 2084 bytes")
+    preflight = add_command(
+        group,
+        "preflight",
+        summary="look a host over before a launch: what it shows, and what would go wrong on it",
+        example="watchword platform preflight --host qmp+unix:///run/vm1.sock --launch ID",
+        run=_preflight,
+    )
+    preflight.add_argument("--host", metavar="URL", required=True, help="as `launch prepare` takes")
+    preflight.add_argument(
+        "--launch", metavar="ID", help="a prepared launch: is its blob still for this PDH?"
+    )
+    preflight.add_argument("--guest", metavar="NAME", help="a profile: does it allow this machine?")
+    preflight.add_argument(
+        "--trust-root",
+        metavar="FILE",
+        action="append",
+        default=[],
+        help="an ARK that is not AMD's and is to be trusted all the same",
+    )
+    add_cek_options(preflight)
 
 
 def _verify(arguments: argparse.Namespace, console: Console) -> Result:
@@ -123,3 +143,9 @@ def _fetch_cek(arguments: argparse.Namespace, console: Console) -> Result:
     from .platform_fetch import fetch_cek  # noqa: PLC0415 - talks to the key service
 
     return fetch_cek(arguments, console)
+
+
+def _preflight(arguments: argparse.Namespace, console: Console) -> Result:
+    from .platform_preflight import preflight  # noqa: PLC0415 - talks to a host
+
+    return preflight(arguments, console)

@@ -190,3 +190,26 @@ class GuestStarter(Protocol):
     async def start(self, order: StartOrder) -> None:
         """Start the guest paused, with the owner's certificate, launch blob and policy."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class NodeAnswer:
+    """What a host says of the whole machine; nothing of it is proven. None: not told.
+
+    ``sev_guests``     how many SEV guests fit at once (0: SEV is off)
+    ``sev_es_guests``  how many SEV-ES guests fit at once
+    ``sev_snp``        whether SEV-SNP is there
+    """
+
+    sev_guests: int | None
+    sev_es_guests: int | None
+    sev_snp: bool | None = None
+
+
+@runtime_checkable
+class NodeTeller(Protocol):
+    """A host that tells of the whole machine; QEMU's monitor doesn't."""
+
+    async def node(self) -> NodeAnswer:
+        """What is there for encrypted guests."""
+        ...

@@ -42,6 +42,12 @@ def declare_show(group: Subparsers[Parser]) -> None:
         type=whole_number,
         help="print the text that carries turn 1, 2 or 4 of an exchange: host by mail",
     )
+    show.add_argument(
+        "--explain",
+        action="store_true",
+        help="for each step, what was computed from what, and how other tools check it; with"
+        " --out, the files for that",
+    )
     add_desk_options(show)
 
 
@@ -50,6 +56,10 @@ def _show(arguments: argparse.Namespace, console: Console) -> Result:
         raise no_such_launch(check_launch_id(arguments.id))
     if arguments.turn is not None:
         return _show_turn(arguments)
+    if arguments.explain:
+        from .launch_explain import explain_launch  # noqa: PLC0415 - for this option alone
+
+        return explain_launch(arguments)
     files: dict[str, str] = {}
     if arguments.out is not None:
         with opened_desk(arguments, console) as desk, desk.open(arguments.id) as run:

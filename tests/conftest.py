@@ -12,6 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from .firmware.artifacts import own_firmware, secret_kernel, shared_artifacts, stock_kernel
+
+__all__ = ["own_firmware", "secret_kernel", "shared_artifacts", "stock_kernel"]
+
 ROOT = Path(__file__).resolve().parent.parent
 
 # With CI=true every other reason to skip is a failure: there the programs are installed.

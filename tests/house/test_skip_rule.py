@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
     """A tree with our conftest.py and package list, for a test file of the test's own."""
-    for name in ("tests/conftest.py", ".ci/debian-packages.txt"):
+    for name in ("tests/conftest.py", "tests/firmware/artifacts.py", ".ci/debian-packages.txt"):
         (tmp_path / name).parent.mkdir()
         shutil.copy(ROOT / name, tmp_path / name)
     (tmp_path / "pytest.ini").write_text("[pytest]\naddopts = --import-mode=importlib\n")

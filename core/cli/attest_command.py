@@ -11,17 +11,19 @@ from collections.abc import Mapping
 from ..amd.advisories import published_advisories
 from ..amd.roots import amd_roots
 from ..errors import UsageError, WatchwordError
-from ..hosts.qmp import QmpHost
+from ..hosts.connect import connect_host
 from ..hosts.urls import HostAddress, parse_host_url
 from ..launch.engine import Launch
 from ..launch.sev_plan import SevPlan, SevWorld
 from ..launch.sev_steps import ATTEST_STEPS, SevLaunch, trust
 from ..launch.worlds import opener
 from ..sev.digest import DigestComponent, LaunchDigest
+from ..sev.firmware_approval import ApprovedFirmware
 from ..sev.policy import approve_policy
 from .command import Parser, Subparsers, add_command
 from .explain import approved_contents, read_other_firmware
-from .firmware_warnings import warn_of_firmware
+from .firmware_options import add_firmware_waiver, approve_named_firmware
+from .host_notes import note_host_warnings
 from .key_options import (
     add_policy_option,
     add_requirement_options,
@@ -63,6 +65,7 @@ def declare(subparsers: Subparsers[Parser]) -> None:
     parser.add_argument("--host", metavar="URL", required=True, help="qmp+unix:///… or qmp+tcp://…")
     add_tik_options(parser, with_tek=True)
     add_policy_option(parser, waivable=True)
+    add_firmware_waiver(parser)
     add_requirement_options(parser)
     add_expectation_options(parser)
     add_secret_options(parser, required=False)
@@ -82,8 +85,7 @@ def _attest(arguments: argparse.Namespace, console: Console) -> Result:
             "A VM that is resumed can't take one afterwards.",
             "Add --secret NAME=FILE, or --no-inject to stop after the verdict.",
         )
-    if address.plaintext_remote:
-        console.note("warning: this connection is not encrypted; anyone in between can break it.")
+    note_host_warnings(address, console)
     return asyncio.run(_drive(arguments, console, plan, address))
 
 
@@ -92,12 +94,15 @@ def _plan(arguments: argparse.Namespace, console: Console) -> SevPlan:
     policy = approve_policy(load_policy(arguments), arguments.waive_policy)
     expectation = load_expectation(arguments, policy.policy)
     secrets = () if arguments.no_inject else load_secret_orders(arguments)
+    # Without a secret there is nothing to keep from a host.
+    firmware = ApprovedFirmware()
     if secrets:
-        warn_of_firmware(arguments, expectation, console)
+        firmware = approve_named_firmware(arguments, expectation)
     return SevPlan(
         digests=(_digest_of(expectation),),
         secret_area=expectation.require_secret_area() if secrets else None,
         policy=policy,
+        firmware=firmware,
         requirements=load_requirements(arguments, policy.policy),
         secrets=secrets,
         route=chosen_route(arguments, direct_boot=expectation.direct_boot),
@@ -122,7 +127,7 @@ def _digest_of(expectation: Expectation) -> LaunchDigest:
 async def _drive(
     arguments: argparse.Namespace, console: Console, plan: SevPlan, address: HostAddress
 ) -> Result:
-    open_host = opener(lambda: QmpHost.connect(address))
+    open_host = opener(lambda: connect_host(address))
     world = SevWorld(
         open_platform=open_host,
         open_guest=open_host,

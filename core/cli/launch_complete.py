@@ -17,6 +17,7 @@ from ..launch.record import LaunchState
 from ..ledger.anchor import RollbackVerdict
 from .command import Parser, Subparsers, add_command, whole_number
 from .desk_options import add_desk_options, opened_desk
+from .host_notes import note_host_warnings
 from .launch_next import (
     Interrupted,
     acceptance_lines,
@@ -104,6 +105,8 @@ def _take_on(arguments: argparse.Namespace, console: Console) -> Result:
             accept_platform=accepted,
         )
         with run:
+            if run.record.host:
+                note_host_warnings(run.record.host, console)
             if pasted is not None:
                 _paste(run, pasted, console)
             return _with_rollback(asyncio.run(_drive(arguments, run)), desk.rollback)

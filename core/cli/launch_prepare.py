@@ -16,6 +16,7 @@ from ..launch.orders import LaunchOrder
 from .command import Parser, Subparsers, add_command
 from .desk_options import add_desk_options, opened_desk
 from .hex_text import parse_hex
+from .host_notes import note_host_warnings
 from .launch_files import not_given, refuse_taken_folder, write_host_files
 from .launch_next import acceptance_lines, going_on_lines, interrupted
 from .launch_output import LaunchPrinter, launch_result
@@ -81,6 +82,9 @@ def _add_consents(parser: argparse.ArgumentParser) -> None:
         "--waive-platform", metavar="REASON", help="go on under a chain that does not hold"
     )
     parser.add_argument("--waive-policy", metavar="REASON", help="go on with a weak policy")
+    parser.add_argument(
+        "--waive-firmware", metavar="REASON", help="go on with firmware that is a NO-GO"
+    )
 
 
 def _prepare(arguments: argparse.Namespace, console: Console) -> Result:
@@ -95,6 +99,8 @@ def _prepare(arguments: argparse.Namespace, console: Console) -> Result:
         )
     if arguments.out is not None:
         refuse_taken_folder(Path(arguments.out))
+    if (url := _url(order)) is not None:
+        note_host_warnings(url, console)
     with opened_desk(arguments, console) as desk:
         return asyncio.run(_drive(arguments, console, desk, order, by_hand=by_hand))
 
@@ -113,6 +119,7 @@ def _order(arguments: argparse.Namespace) -> LaunchOrder:
         trusted_roots=load_trusted_roots(arguments),
         platform_waiver=arguments.waive_platform,
         policy_waiver=arguments.waive_policy,
+        firmware_waiver=arguments.waive_firmware,
         accept_platform=accepted_cek(arguments),
     )
     if (url := _url(order)) is not None or order.ask_host:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from ..sev.secret_table import Route
 from ..sev.session import KEY_SIZE, LaunchSession, adopt_session
 from .command import Parser, Subparsers, add_command, add_group
 from .explain import explain
-from .firmware_warnings import warn_of_firmware
+from .firmware_options import add_firmware_waiver, approve_named_firmware
 from .key_options import (
     add_policy_option,
     add_requirement_options,
@@ -59,6 +60,7 @@ def declare(subparsers: Subparsers[Parser]) -> None:
     add_tik_options(parser, with_tek=True)
     add_version_options(parser)
     add_policy_option(parser, waivable=True)
+    add_firmware_waiver(parser)
     add_reported_option(parser)
     add_requirement_options(parser)
     add_expectation_options(parser)
@@ -78,7 +80,7 @@ def _seal(arguments: argparse.Namespace, console: Console) -> Result:
     policy = approve_policy(raw, arguments.waive_policy)
     expectation = load_expectation(arguments, raw)
     expectation.require_secret_area()  # said early: before anything is verified
-    warn_of_firmware(arguments, expectation, console)
+    firmware = approve_named_firmware(arguments, expectation)
     version, reported = load_version(arguments), load_reported(arguments)
     requirements, named = load_requirements(arguments, raw), load_platform(arguments, console)
     platform = None if named is None else named.platform
@@ -99,10 +101,11 @@ def _seal(arguments: argparse.Namespace, console: Console) -> Result:
         session.abandon()
     files = _write_packet(Path(arguments.out), packet)
     warnings = [] if named is None else list(named.warnings)
-    warnings += [finding.text for finding in raw.findings()]
+    warnings += [*(finding.text for finding in raw.findings()), *firmware.warnings]
     for warning in warnings:
         console.note(f"warning: {warning}")
-    result = _result(session, expectation, route, prepared, files)
+    waived = {"policy": policy.waiver, "firmware": firmware.waiver}
+    result = _result(session, expectation, (route, prepared), files, waived)
     return replace(result, payload={**result.payload, "warnings": warnings})
 
 
@@ -145,12 +148,13 @@ def _write_packet(folder: Path, packet: SecretPacket) -> dict[str, str]:
 def _result(
     session: LaunchSession,
     expectation: Expectation,
-    route: Route,
-    prepared: PreparedSecrets,
+    sealed: tuple[Route, PreparedSecrets],
     files: dict[str, str],
+    waived: Mapping[str, str | None],
 ) -> Result:
     platform = session.platform
-    waiver = session.policy.waiver
+    route, prepared = sealed
+    waivers = {what: reason for what, reason in waived.items() if reason is not None}
     payload: dict[str, object] = {
         "verdict": "matches",
         "platform": platform.name if platform is not None else "not-checked-here",
@@ -159,7 +163,7 @@ def _result(
         "route": route.value,
         "secrets": list(prepared.notes),
         "files": files,
-        "waivers": {} if waiver is None else {"policy": waiver},
+        "waivers": waivers,
     }
     lines = [
         "The measurement matches; the secrets are sealed for this VM alone.",
@@ -167,6 +171,5 @@ def _result(
         *table(files.items()),
         *(f"  {describe_secret(note)}" for note in prepared.notes),
     ]
-    if waiver is not None:
-        lines.append(f"WAIVED policy: {waiver}")
-    return Result(payload, tuple(lines), ExitStatus.OK if waiver is None else ExitStatus.WAIVED)
+    lines += [f"WAIVED {what}: {reason}" for what, reason in waivers.items()]
+    return Result(payload, tuple(lines), ExitStatus.WAIVED if waivers else ExitStatus.OK)

@@ -37,8 +37,6 @@ from .contents_of import loaded_contents
 from .engine import Launch
 from .sev_plan import SevPlan
 
-_WAIVED = {"guest": "policy"}
-"""What is waived by which step, where the step has another name."""
 _VERSION = re.compile(r"([0-9]{1,3})\.([0-9]{1,3}) build ([0-9]{1,3})")
 
 
@@ -115,9 +113,23 @@ def evidence_facts(
         packet=_packet(records.get("secret", {}), report),
         secrets=tuple(_secrets(records.get("secret", {}), report)),
         report=_signed_report(records.get("run", {})),
-        waivers={_WAIVED.get(step, step): reason for step, reason in launch.waivers.items()},
+        waivers=_waivers(launch),
         warnings=tuple(_warnings(records)),
     )
+
+
+def _waivers(launch: Launch) -> dict[str, str]:
+    """The typed reasons by what was waived; the step of the guest tells of two things."""
+    told: dict[str, str] = {}
+    for step, reason in launch.waivers.items():
+        named = launch.facts[step].record.get("waivers")
+        if step != "guest":
+            told[step] = reason
+        elif isinstance(named, Mapping):
+            told.update({str(what): str(why) for what, why in named.items()})
+        else:
+            told["policy"] = reason
+    return told
 
 
 @cache

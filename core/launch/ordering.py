@@ -42,6 +42,7 @@ def order_record(order: LaunchOrder, vault_id: bytes, now: str) -> LaunchRecord:
             trusted_roots=tuple(root.build() for root in order.trusted_roots),
             platform_waiver=order.platform_waiver,
             policy_waiver=order.policy_waiver,
+            firmware_waiver=order.firmware_waiver,
             require_pinned=order.require_pinned,
         ),
         accepted_platform=order.accept_platform,

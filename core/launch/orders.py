@@ -18,7 +18,7 @@ class LaunchOrder:
     ``ask_host``           whether the host is asked for its certificates; no, where files say all
     ``certificate_files``  names and contents, beside what the host says
     ``trusted_roots``      roots that are not AMD's; only test secrets go there
-    ``platform_waiver``, ``policy_waiver``  typed reasons
+    ``platform_waiver``, ``policy_waiver``, ``firmware_waiver``  typed reasons
     ``accept_platform``    fingerprint of the CEK that a person has looked at and accepts
     ``require_pinned``     refuse platforms that the profile does not pin (batch)
     ``inject``             whether secrets are handed over; without it the launch stops verified
@@ -31,6 +31,7 @@ class LaunchOrder:
     trusted_roots: tuple[AmdCertificate, ...] = ()
     platform_waiver: str | None = None
     policy_waiver: str | None = None
+    firmware_waiver: str | None = None
     accept_platform: str | None = None
     require_pinned: bool = False
     inject: bool = True

@@ -11,6 +11,7 @@ from typing import Final
 from ..errors import BadInput
 from ..guest.document import read_profile
 from ..guest.expected import ExpectedDigest, ExpectedLaunch
+from ..guest.firmware_findings import approve_guest_firmware
 from ..guest.profile import GuestProfile
 from ..sev.certificates import AmdCertificate
 from ..sev.chain import PlatformCertificates
@@ -71,15 +72,18 @@ def plan_launch(
     Without ``with_secrets`` nothing is to be sealed any more: the vault's entries need not
     be there, and where the files are not what was approved, the digests that were recorded
     count. Raises BadInput ``approved-file-changed`` and as ``expected_launch``,
-    VerificationRefused as ``approve_policy``, and VaultError as ``secret_orders``.
+    VerificationRefused as ``approve_policy`` and ``approve_guest_firmware``, and VaultError
+    as ``secret_orders``.
     """
     profile, order = recorded_profile(record), record.order
     policy = approve_policy(profile.policy, order.policy_waiver)
     expected, warnings = _expected(record, profile, or_recorded=not with_secrets)
+    firmware = approve_guest_firmware(profile, expected.files, order.firmware_waiver)
     plan = SevPlan(
         digests=expected.launch_digests(),
         secret_area=expected.secret_area,
         policy=policy,
+        firmware=firmware,
         requirements=profile.requirements(surroundings.advisories),
         secrets=secret_orders(profile, vault) if with_secrets else (),
         route=profile.chosen_route,
@@ -91,6 +95,7 @@ def plan_launch(
         platform_waiver=order.platform_waiver,
         platform_rules=owners_rules(record, profile, surroundings),
         approved=tuple(itertools.islice(_approved(profile, expected), _MOST_EXPLAINED)),
+        other_firmware=surroundings.other_firmware,
         kernel_hashes=bool(profile.kernel),
         contents=_in_words(expected),
         warnings=warnings,

@@ -89,6 +89,7 @@ class RecordedOrder:
     platform_waiver: str | None
     policy_waiver: str | None
     require_pinned: bool
+    firmware_waiver: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,9 +4,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from ..errors import WatchwordError
+from ..hosts.locality import local_warnings
 from ..hosts.protocol import Host
 from ..sev.chain import PlatformCertificates
 from ..sev.platform import Platform
@@ -68,22 +69,30 @@ class SevSteps(StepDriver):
         self._world.keeper.interrupted(step.id, error)
 
     async def _guest(self) -> Record:
-        policy = self._plan.policy
-        self._waiver = policy.waiver
+        policy, firmware = self._plan.policy, self._plan.firmware
+        waivers = _waivers(self._plan)
+        self._waiver = _reason(waivers)
         return {
             "launch_digests": [digest.as_json() for digest in self._plan.digests],
             "policy": policy.policy.value,
             "policy_names": policy.policy.names(),
             "warnings": [
                 *(finding.text for finding in policy.policy.findings()),
+                *firmware.warnings,
                 *self._plan.warnings,
             ],
+            **({"waivers": waivers} if waivers else {}),
         }
 
     async def _platform(self) -> Record:
+        cautions = local_warnings(
+            str(self.launch.answers.get("host", "")), simulated=self.launch.simulated
+        )
+        where: Record = {"host_is_local": True} if cautions else {}
         recognised = await gather_certificates(self._plan, self._world)
         if recognised is None:
-            return {"platform": "not-checked-here"}
+            told: Record = {"warnings": list(cautions)} if cautions else {}
+            return {"platform": "not-checked-here", **where, **told}
         certificates = recognised.certificates
         self._world.keeper.gathered(certificates)
         platform = judge_platform(self._plan, self._world, certificates)
@@ -91,8 +100,9 @@ class SevSteps(StepDriver):
         self._world.keeper.certificates(certificates, platform)
         self._certificates, self._judged = certificates, platform
         self._waiver = platform.waiver
-        warnings = recognised.warnings
-        return {**platform_record(certificates, platform.report, platform.name, warnings), **more}
+        warnings = (*recognised.warnings, *cautions)
+        record = platform_record(certificates, platform.report, platform.name, warnings)
+        return {**record, **more, **where}
 
     async def _start(self) -> Record:
         material = self.material
@@ -125,6 +135,19 @@ class SevSteps(StepDriver):
         fault_point("report-verified")
         self._world.keeper.running(confirmation, record)
         return record
+
+
+def _waivers(plan: SevPlan) -> dict[str, str]:
+    """The typed reasons for what should run, by what was waived."""
+    waived = {"policy": plan.policy.waiver, "firmware": plan.firmware.waiver}
+    return {what: reason for what, reason in waived.items() if reason is not None}
+
+
+def _reason(waivers: Mapping[str, str]) -> str | None:
+    """The reasons in one text; a policy's stands for itself."""
+    if "firmware" not in waivers:
+        return waivers.get("policy")
+    return "; ".join(f"{what}: {reason}" for what, reason in waivers.items())
 
 
 def session_record(policy: ApprovedPolicy, material: LaunchMaterial) -> dict[str, object]:

@@ -17,6 +17,7 @@ from ..sev.chain import PlatformCertificates, RootKeys
 from ..sev.diagnosis_question import ApprovedContents
 from ..sev.digest import LaunchDigest
 from ..sev.firmware import FirmwareImage
+from ..sev.firmware_approval import ApprovedFirmware
 from ..sev.measurement import FirmwareRequirements
 from ..sev.platform import Platform
 from ..sev.policy import ApprovedPolicy
@@ -138,11 +139,13 @@ class NoPlatformRules:
         """Any that was admitted."""
 
 
-def _no_other_firmware() -> tuple[tuple[str, FirmwareImage], ...]:
+def no_other_firmware() -> tuple[tuple[str, FirmwareImage], ...]:
+    """No other image is at hand."""
     return ()
 
 
 _NO_RULES: Final = NoPlatformRules()
+_NOTHING_SEEN: Final = ApprovedFirmware()
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +157,7 @@ class SevPlan:
     ``certificate_files``  names and contents, beside what the host says (AMD's copy of the CEK)
     ``known_certificates`` what an earlier process gathered: judged again, and nobody is asked
     ``platform_rules``     what is asked of a platform beside its chain
+    ``firmware``           that it may be given a secret, as far as can be seen
     ``approved``           what the digests were made of, to explain a mismatch with
     ``other_firmware``     other images at hand, read only after a mismatch
     ``ask_host``           whether the host is asked for its certificates
@@ -178,10 +182,11 @@ class SevPlan:
     cek_pins: tuple[str, ...] = ()
     platform_rules: PlatformRules = _NO_RULES
     platform_waiver: str | None = None
+    firmware: ApprovedFirmware = _NOTHING_SEEN
     adopted_keys: AdoptedKeys | None = None
     earlier_session: EarlierSession | None = None
     approved: tuple[ApprovedContents | bytes, ...] = ()
-    other_firmware: Callable[[], tuple[tuple[str, FirmwareImage], ...]] = _no_other_firmware
+    other_firmware: Callable[[], tuple[tuple[str, FirmwareImage], ...]] = no_other_firmware
     kernel_hashes: bool = False
     contents: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()

@@ -58,6 +58,8 @@ def _other_firmware(name: str) -> Deviation:
         "Have the VM started with the approved file, the very one. Approve the other only if it is"
         " the one that you meant: see first what `watchword firmware inspect` says of it.",
         alarm=True,
+        profile=("firmware", name),
+        on_host=f"Start the VM with the firmware that was approved, not with “{name}”.",
     )
 
 
@@ -91,6 +93,7 @@ def _hashes_off() -> Deviation:
         " hashes, so that the host may boot any kernel.",
         "Have the VM started with kernel-hashes=on (libvirt: kernelHashes='yes').",
         alarm=True,
+        on_host="Start the VM with kernel-hashes=on (libvirt: kernelHashes='yes').",
     )
 
 
@@ -109,6 +112,7 @@ def _initrd_absent() -> Deviation:
         "The VM was started without an initrd.",
         "Have it started with the initrd that you approved, or leave the initrd out on both sides.",
         alarm=True,
+        on_host="Start the VM with the initrd that was approved (-initrd).",
     )
 
 
@@ -117,6 +121,7 @@ def _swapped_boot_files() -> Deviation:
         "kernel-initrd-swapped",
         "Kernel and initrd have changed places.",
         "Look which of the two files, or hashes, is which, here and on the host.",
+        on_host="Start the VM with kernel and initrd in their own places (-kernel, -initrd).",
     )
 
 
@@ -133,13 +138,15 @@ class _Spelling:
     words: str
     alarm: bool = False
 
-    def deviation(self) -> Deviation:
+    def deviation(self, number: int) -> Deviation:
         return Deviation(
             self.code,
             f"The command line on the host {self.words}.",
             "Give it here exactly as the host's -append gets it, or have it put right there:"
             " each byte counts.",
             alarm=self.alarm,
+            profile=None if self.alarm else ("cmdline", number),
+            on_host="Give -append the command line that was approved: each byte counts.",
         )
 
 
@@ -208,10 +215,19 @@ def cmdline_alternatives(cmdline: str | bytes | None) -> tuple[Alternative[bytes
     known = isinstance(cmdline, bytes)
     text = cmdline if isinstance(cmdline, str) else ""
     found = (
-        Alternative(_hash(spelling.change(text)), spelling.depth, (spelling.deviation,))
-        for spelling in ((_ABSENT,) if known else _SPELLINGS)
+        Alternative(
+            _hash(spelling.change(text)), spelling.depth, (partial(spelling.deviation, number),)
+        )
+        for number, spelling in enumerate(_SPELLINGS)
+        if not known or spelling is _ABSENT
     )
     return distinct(cmdline if isinstance(cmdline, bytes) else _hash(text), found)
+
+
+def respelled(cmdline: str, number: int) -> str | bytes:
+    """A command line in the spelling of this number; SHA-256 (32 bytes) where no text has it."""
+    changed = _SPELLINGS[number].change(cmdline)
+    return changed if isinstance(changed, str) else _hash(changed)
 
 
 def _hash(line: str | bytes) -> bytes:

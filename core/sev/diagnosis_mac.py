@@ -198,13 +198,19 @@ def _other_policy(approved: int, value: int, code: str | None = None, how: str =
             " policy that a launch blob was made for: start a new launch with a blob made for"
             f" {approved:#x}. If the VM runs under the weaker one again, do not trust the host.",
             alarm=True,
+            on_host=_same_policy(approved),
         )
     return Deviation(
         code or "policy-differs",
         f"{text} It gives up nothing.",
         f"Start a new launch with a blob made for {approved:#x}, or give the policy that this"
         " one was made for.",
+        on_host=_same_policy(approved),
     )
+
+
+def _same_policy(approved: int) -> str:
+    return f"Start the VM with the policy of the launch blob: policy={approved:#x}."
 
 
 def _lost(approved: int, value: int) -> str:
@@ -269,6 +275,7 @@ def _other_version(said: FirmwareVersion, numbers: _Numbers, code: str, how: str
         f"Give the version in decimal, as query-sev prints it: --api {version.api_major}."
         f"{version.api_minor} --build {version.build}. If the host itself says {said}, it does"
         " not say the truth: ask its operator why.",
+        on_host=f"Find out why query-sev says {said}, where the SEV firmware is {version}.",
         alarm=version < said and code == "firmware-version",
     )
 
@@ -280,4 +287,5 @@ def _old_form() -> Deviation:
         "Such firmware is never given a secret: its packets fit any VM that was started from the"
         " same blob. Ask the host's operator to update the SEV firmware, then start a new launch.",
         alarm=True,
+        on_host="Update the SEV firmware of the host: its API must be 0.17 or newer.",
     )

@@ -109,16 +109,29 @@ class Deviation:
     ``remedy``  what to do about it, in a plain sentence
     ``alarm``   whether the VM has less protection, or other code, than was approved: then
     approving it afterwards is no remedy
+    ``profile`` field and value with which a guest profile would approve it, for another launch;
+    None where no profile can, or none should. Of a command line it is the number of its
+    spelling: see ``respelled``.
+    ``on_host`` the same remedy as an instruction to the host's operator; empty if it is not his
     """
 
     code: str
     text: str
     remedy: str
     alarm: bool = False
+    profile: tuple[str, object] | None = None
+    on_host: str = ""
 
     def as_json(self) -> dict[str, object]:
         """The deviation as it appears in JSON output."""
-        return {"code": self.code, "text": self.text, "remedy": self.remedy, "alarm": self.alarm}
+        return {
+            "code": self.code,
+            "text": self.text,
+            "remedy": self.remedy,
+            "alarm": self.alarm,
+            "profile": None if self.profile is None else dict([self.profile]),
+            "on_host": self.on_host,
+        }
 
 
 @dataclass(frozen=True, slots=True)

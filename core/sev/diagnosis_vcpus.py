@@ -146,6 +146,8 @@ def _other_count(count: int, approved: VcpuSetup | None) -> Deviation:
         f"The VM has {_vcpus(count)}, not {expected}.",
         f"Have it started with {_vcpus(expected)} (QEMU's -smp), or expect {count}"
         f" (--vcpus {count}).",
+        profile=None if approved is None else ("vcpus", count),
+        on_host=f"Start the VM with {_vcpus(expected)} (-smp {expected}).",
     )
 
 
@@ -166,6 +168,7 @@ def _unmeasured() -> Deviation:
         "The vCPUs' first state was not measured: the VM was started as plain SEV, not SEV-ES.",
         "Have the VM started under a policy with ES; without it the host sees the registers.",
         alarm=True,
+        on_host="Start the VM as SEV-ES, as the policy of the launch blob has it.",
     )
 
 
@@ -176,6 +179,8 @@ def _other_cpu(approved: CpuSignature, cpu: CpuSignature) -> Deviation:
         f"The VM's CPU is {cpu_name(cpu)}{own}, not {cpu_name(approved)}.",
         f"Have it started with the CPU {cpu_name(approved)}, or expect this one"
         f" (--cpu {cpu_name(cpu)}).",
+        profile=("cpu", cpu_name(cpu)),
+        on_host=f"Start the VM with the CPU {cpu_name(approved)} (-cpu).",
     )
 
 
@@ -188,6 +193,8 @@ def _generation(generation: VmsaGeneration) -> Deviation:
         else "The vCPUs were set up by KVM_SEV_ES_INIT, QEMU's default, not by KVM_SEV_INIT2.",
         f"Expect it (--vmsa {generation.value}), or have the VM started with"
         f" legacy-vm-type={'on' if init2 else 'off'}.",
+        profile=("vmsa", generation.value),
+        on_host=f"Start the VM with legacy-vm-type={'on' if init2 else 'off'} (sev-guest).",
     )
 
 
@@ -197,4 +204,6 @@ def _features(approved: int, value: int) -> Deviation:
         "sev-features",
         f"The vCPUs have SEV features {value:#x}{why}, not {approved:#x}.",
         f"Expect them (--sev-features {value:#x}), or have the host set {approved:#x}.",
+        profile=("sev_features", value),
+        on_host=f"Start the VM with the SEV features {approved:#x}, not {value:#x}.",
     )

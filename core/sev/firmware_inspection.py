@@ -189,8 +189,12 @@ def _of_code(inspection: FirmwareInspection) -> Iterator[Finding]:
         yield Finding("variables-not-measured", Weight.NOTE, layout.text)
     if grub.value is Grub.PROMPTS:
         yield Finding("grub-prompts", Weight.NO_GO, grub.text, waivable=True)
-    elif grub.value is Grub.UNSEEN and inspection.contents.modules:
-        yield Finding("grub-unseen", Weight.NOTE, grub.text)
+    elif grub.value is Grub.OTHER_KEY:
+        yield Finding("grub-opens-by-another-key", Weight.NO_GO, grub.text, waivable=True)
+    elif grub.value is Grub.UNSEEN and (
+        inspection.contents.modules or inspection.contents.problems
+    ):
+        yield Finding("grub-unseen", Weight.WARNING, grub.text)
     if inspection.image.hash_area is not None:
         yield from _of_mismatch(mismatch)
 

@@ -138,7 +138,7 @@ def test_a_host_out_of_reach_ends_with_4(session, words, refused, host):
     assert shown.json["complete"] is False
 
 
-@pytest.mark.parametrize("host", ["", "ftp://x", "qmp+tcp://:1", "a b:1", "qmp+ssh://u@h/s"])
+@pytest.mark.parametrize("host", ["", "ftp://x", "qmp+tcp://:1", "a b:1", "qmp+ssh://-u@h/s"])
 def test_a_host_that_is_no_url_is_a_usage_error(session, words, refused, host):
     assert refused(words(host, session()), 2).error["details"]["part"]
 
@@ -230,6 +230,15 @@ def test_a_plain_connection_over_a_network_is_warned_of(session, words, command)
     shown = command(*words("qmp+tcp://192.0.2.1.invalid:1", session()))
     assert shown.status == 4
     assert "not encrypted" in shown.err
+    assert "this very machine" not in shown.err
+
+
+def test_a_host_that_is_this_machine_is_no_judge_of_itself(session, words, command):
+    shown = command(*words("qmp+tcp://localhost:1", session()))
+    assert shown.status == 4
+    record = next(step for step in shown.json["steps"] if step["step"] == "platform")["record"]
+    assert record["host_is_local"] is True
+    assert "this very machine" in record["warnings"][0]
 
 
 # -- interruptions -----------------------------------------------------------------

@@ -187,7 +187,7 @@ def test_credentials_in_the_command_line_are_warned_of_but_not_repeated(guests):
 @pytest.mark.parametrize(
     ("host", "status", "code"),
     [
-        ("qmp+ssh://user@host/run/vm1.sock", 0, "host-scheme-not-yet"),
+        ("qmp+ssh://user@-x/run/vm1.sock", 6, "bad-host-url"),
         ("qmp+tcp://host.example:4444", 0, "host-not-encrypted"),
         ("qmp+tcp://-x:4444", 6, "bad-host-url"),
     ],

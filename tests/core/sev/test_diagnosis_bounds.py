@@ -173,6 +173,8 @@ def test_it_consists_of_text_numbers_and_truth_alone():
                 "text": "The VM has 4 vCPUs, not 2.",
                 "remedy": "Have it started with 2 vCPUs (QEMU's -smp), or expect 4 (--vcpus 4).",
                 "alarm": False,
+                "profile": {"vcpus": 4},
+                "on_host": "Start the VM with 2 vCPUs (-smp 2).",
             }
         ]
     ]

@@ -61,10 +61,11 @@ def test_a_loader_that_asks_for_named_files_is_a_newer_one():
             [b'%a: Hash comparison failed for "%s"\n', b"%a: Fetching blob failed.\n"],
             HashMismatch.HALTS,
         ),
+        ([b"WATCHWORD-OVMF halted: not the measured kernel, initrd"], HashMismatch.HALTS),
     ],
 )
 @pytest.mark.parametrize("loop", [*make.LOOPS_BEFORE, *make.LOOPS_SINCE])
-def test_in_a_debug_build_the_messages_decide(messages, expected, loop):
+def test_where_a_build_carries_messages_they_decide(messages, expected, loop):
     assert mismatch(make.loader(bytes.fromhex(loop), *messages)) is expected
 
 
@@ -127,12 +128,20 @@ def test_a_script_that_unlocks_without_the_secret_prompts(script):
     [
         make.SILENT,
         "sevsecret\ncryptomount -s efisecret\nreboot\n",
-        "cryptomount -a --password=x\n# cryptomount -a\nhalt\n",
-        "cryptomount -k (memdisk)/key -a\necho cryptomount -a\n",
+        "cryptomount -s\n# cryptomount -a\necho cryptomount -a\nhalt\n",
     ],
 )
-def test_a_script_that_unlocks_with_a_key_only_is_silent(script):
+def test_a_script_that_unlocks_with_the_secret_only_is_silent(script):
     assert grub(script) is Grub.SILENT
+
+
+@pytest.mark.parametrize(
+    "command", ["cryptomount -a --password=hunter2", "cryptomount -k (memdisk)/key -a"]
+)
+def test_a_key_in_the_image_opens_disks_of_the_host_too_and_is_not_repeated(command):
+    observed = observe_grub(contents(make.grub(f"cryptomount -s\n{command}\nhalt\n")))
+    assert observed.value is Grub.OTHER_KEY
+    assert "hunter2" not in observed.text
 
 
 @pytest.mark.parametrize("script", ["", "normal (memdisk)/grub.cfg\nreboot\n", "cryptomount -a"])

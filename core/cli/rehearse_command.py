@@ -6,18 +6,18 @@ from __future__ import annotations
 import argparse
 import asyncio
 
-from ..errors import ExitStatus, UsageError
+from ..errors import ExitStatus
 from ..rehearsal.rehearse import RehearsalOutcome, RehearsedGuest, rehearse
-from ..sev.cpu_models import parse_cpu
-from ..sev.digest import VcpuSetup
-from ..sev.policy import DEFAULT_POLICY, Policy, approve_policy, parse_policy
-from ..sev.vmsa import VmsaGeneration
+from ..sev.policy import approve_policy, parse_policy
 from ..simulator import ATTACKS, attack_named
-from .command import Parser, Subparsers, add_command, whole_number
+from .command import Parser, Subparsers, add_command
+from .firmware_options import add_firmware_waiver
 from .key_options import parse_build
 from .launch_output import LaunchPrinter, launch_result
 from .output import Console, Result
-from .simulated_guest import add_boot_options, read_boot_file, read_firmware
+from .qemu_options import add_qemu_options, refuse_without_qemu
+from .rehearsed_vcpus import add_vcpu_options, vcpus_of
+from .simulated_guest import add_boot_options, approved_image, read_boot_file, read_firmware
 
 _BANNER = (
     "SIMULATED: the platform is software under a root of its own. This shows how a launch goes;"
@@ -36,29 +36,32 @@ def declare(subparsers: Subparsers[Parser]) -> None:
     )
     parser.add_argument("--attack", metavar="NAME", help="let the host lie; `list` names all ways")
     add_boot_options(parser)
-    parser.add_argument("--policy", metavar="P", default="default", help="default: the default")
+    parser.add_argument("--policy", metavar="P", help="default: the default")
     parser.add_argument("--waive-policy", metavar="REASON", help="accept a weak policy")
-    parser.add_argument(
-        "--vcpus", type=whole_number, metavar="N", help="number of vCPUs, default 2"
-    )
-    parser.add_argument("--cpu", metavar="MODEL", default="EPYC-Milan", help="QEMU CPU model")
-    parser.add_argument("--vmsa", metavar="GENERATION", default="legacy", help="legacy or init2")
-    parser.add_argument("--min-build", metavar="N", default="0", help="least firmware build")
+    add_firmware_waiver(parser)
+    add_vcpu_options(parser)
+    parser.add_argument("--min-build", metavar="N", help="least firmware build, default 0")
+    add_qemu_options(parser)
 
 
 def _rehearse(arguments: argparse.Namespace, console: Console) -> Result:
+    if arguments.qemu:
+        return _with_qemu(arguments, console)
     if arguments.attack == "list":
         return _list_attacks()
+    refuse_without_qemu(arguments)
     description = attack_named(arguments.attack).description if arguments.attack else None
-    policy = parse_policy(arguments.policy)
+    policy = parse_policy(arguments.policy or "default")
+    firmware, kernel = read_firmware(arguments), read_boot_file(arguments, "kernel")
     guest = RehearsedGuest(
-        firmware=read_firmware(arguments),
-        kernel=read_boot_file(arguments, "kernel"),
+        firmware=firmware,
+        approved_firmware=approved_image(arguments, firmware, kernel),
+        kernel=kernel,
         initrd=read_boot_file(arguments, "initrd"),
         cmdline=arguments.cmdline,
-        vcpus=_vcpus(arguments, policy),
+        vcpus=vcpus_of(arguments, policy),
         policy=approve_policy(policy, arguments.waive_policy),
-        minimum_build=parse_build(arguments.min_build, "--min-build"),
+        minimum_build=parse_build(arguments.min_build or "0", "--min-build"),
     )
     console.progress(_BANNER)
     if description is not None:
@@ -69,18 +72,12 @@ def _rehearse(arguments: argparse.Namespace, console: Console) -> Result:
     return _result(arguments.attack, outcome)
 
 
-def _vcpus(arguments: argparse.Namespace, policy: Policy) -> VcpuSetup | None:
-    if not policy.needs_es:
-        if arguments.vcpus is not None:
-            raise UsageError(
-                "vcpus-without-es",
-                "vCPUs are given, but the policy has no ES bit",
-                "Under plain SEV the vCPUs are not measured.",
-                f"Leave --vcpus out, or use a policy with ES, such as 0x{DEFAULT_POLICY.value:x}.",
-            )
-        return None
-    count = 2 if arguments.vcpus is None else arguments.vcpus
-    return VcpuSetup(count, parse_cpu(arguments.cpu), VmsaGeneration.parse(arguments.vmsa))
+def _with_qemu(arguments: argparse.Namespace, console: Console) -> Result:
+    from .rehearse_qemu import list_guest_attacks, rehearse_qemu  # noqa: PLC0415 - not for others
+
+    if arguments.attack == "list":
+        return list_guest_attacks()
+    return rehearse_qemu(arguments, console)
 
 
 def _list_attacks() -> Result:

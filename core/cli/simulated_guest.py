@@ -9,6 +9,8 @@ from pathlib import Path
 from ..errors import UsageError
 from ..files import read_file
 from ..sev.firmware import FIRMWARE_LIMIT
+from ..sev.firmware_approval import ApprovedFirmware, approve_firmware
+from ..sev.firmware_inspection import inspect_firmware
 from ..simulator import build_firmware
 
 LARGEST_BOOT_FILE = 1 << 30
@@ -42,6 +44,19 @@ def read_boot_file(arguments: argparse.Namespace, name: str) -> bytes | None:
             "Add --kernel FILE, or leave the others out.",
         )
     return None if path is None else read_file(path, f"--{name}", LARGEST_BOOT_FILE)
+
+
+def approved_image(
+    arguments: argparse.Namespace, firmware: bytes, kernel: bytes | None
+) -> ApprovedFirmware:
+    """An image of the owner's own is judged as in a launch; the simulated one is no firmware."""
+    if arguments.firmware is None and getattr(arguments, "guest", None) is None:
+        return ApprovedFirmware()
+    return approve_firmware(
+        [("--firmware", inspect_firmware(firmware, "--firmware").findings)],
+        kernel_hashes=kernel is not None,
+        waiver=arguments.waive_firmware,
+    )
 
 
 def socket_address(text: str) -> Path | tuple[str, int]:

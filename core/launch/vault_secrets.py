@@ -28,10 +28,11 @@ def secret_orders(profile: GuestProfile, vault: Vault) -> tuple[SecretOrder, ...
     What the vault calls a test secret is one, and nothing else. Raises VaultError
     ``entry-missing``, and ``entry-not-for-guests`` for keys of Watchword's own.
     """
-    return tuple(_order(reference, vault) for reference in profile.secret_references)
+    return tuple(secret_order(reference, vault) for reference in profile.secret_references)
 
 
-def _order(reference: SecretReference, vault: Vault) -> SecretOrder:
+def secret_order(reference: SecretReference, vault: Vault) -> SecretOrder:
+    """One secret of the vault, under the conditions of ``secret_orders``."""
     kind = _kind(reference, vault)
 
     def load() -> Secret:

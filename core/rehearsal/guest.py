@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Final
+from uuid import UUID
 
 from ..amd.advisories import published_advisories
 from ..launch.engine import Launch
@@ -14,11 +16,14 @@ from ..sev.certificates import AmdCertificate
 from ..sev.diagnosis import ApprovedContents, DirectBoot
 from ..sev.digest import LaunchDigest, VcpuSetup, launch_digest
 from ..sev.firmware import FirmwareImage
+from ..sev.firmware_approval import ApprovedFirmware
 from ..sev.kernel_hashes import hash_chunks
 from ..sev.measurement import FirmwareRequirements
 from ..sev.policy import DEFAULT_POLICY, OLDEST_SAFE_API, ApprovedPolicy, approve_policy
 from ..sev.secret_table import DISK_PASSPHRASE, Route
 from ..simulator import build_firmware
+
+_NOT_JUDGED: Final = ApprovedFirmware()
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +32,9 @@ class RehearsedGuest:
 
     ``firmware``  the image's bytes; a simulated one by default
     ``vcpus``     None for plain SEV
+    ``approved_firmware``  what is to be told of the image; the simulated one is no firmware
+    ``secrets``   what to hand over; None: one that is made up for the occasion
+    ``route``     who reads the disk passphrase; None: as what is measured suggests
     """
 
     firmware: bytes = field(default_factory=build_firmware, repr=False)
@@ -35,7 +43,10 @@ class RehearsedGuest:
     cmdline: str | None = None
     vcpus: VcpuSetup | None = None
     policy: ApprovedPolicy = field(default_factory=lambda: approve_policy(DEFAULT_POLICY))
+    approved_firmware: ApprovedFirmware = _NOT_JUDGED
     minimum_build: int = 0
+    secrets: tuple[SecretOrder, ...] | None = field(default=None, repr=False)
+    route: Route | None = None
 
     def direct_boot(self) -> DirectBoot | None:
         """The measured kernel, initrd and command line, where there is a kernel."""
@@ -61,12 +72,14 @@ class RehearsedGuest:
 
     def answer(self, launch: Launch) -> Launch:
         """The launch with this guest's answers; what rests on another's turns stale."""
-        secret = {"name": "disk-passphrase", "guid": str(DISK_PASSPHRASE), "test": True}
+        secrets: list[dict[str, object]] = [
+            {"name": name, "guid": str(guid), "test": True} for name, guid in self._named_secrets()
+        ]
         for name, value in {
             "contents": [self.launch_digest().value.hex()],
             "policy": self.policy.policy.value,
             "certificates": "asked of the host",
-            "secrets": [secret],
+            "secrets": secrets,
         }.items():
             launch = launch.answer(name, value)
         return launch
@@ -74,7 +87,8 @@ class RehearsedGuest:
     def plan(self, root: bytes, secret: bytes) -> SevPlan:
         """The owner's decisions: ``root`` is the simulated ARK that is trusted by name."""
         image = FirmwareImage.from_bytes(self.firmware)
-        order = SecretOrder("disk-passphrase", DISK_PASSPHRASE, lambda: Secret(secret), test=True)
+        made_up = SecretOrder("disk-passphrase", DISK_PASSPHRASE, lambda: Secret(secret))
+        orders = (made_up,) if self.secrets is None else self.secrets
         requirements = FirmwareRequirements(
             OLDEST_SAFE_API, self.minimum_build, published_advisories()
         )
@@ -82,9 +96,16 @@ class RehearsedGuest:
             digests=(self.launch_digest(),),
             secret_area=image.require_secret_area(),
             policy=self.policy,
+            firmware=self.approved_firmware,
             requirements=requirements,
-            secrets=(order,),
-            route=Route.GRUB if self.kernel is None else Route.KERNEL,
+            # Of test, since the platform is not proven: it is this very process.
+            secrets=tuple(replace(order, test=True) for order in orders),
+            route=self.route or (Route.GRUB if self.kernel is None else Route.KERNEL),
             trusted_roots=(AmdCertificate.parse(root),),
             approved=(ApprovedContents(image, self.direct_boot(), self.vcpus),),
         )
+
+    def _named_secrets(self) -> list[tuple[str, UUID]]:
+        if self.secrets is None:
+            return [("disk-passphrase", DISK_PASSPHRASE)]
+        return [(order.name, order.guid) for order in self.secrets]

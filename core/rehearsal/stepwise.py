@@ -16,7 +16,7 @@ from ..hosts.limits import DEFAULT_LIMITS, HostLimits
 from ..launch.engine import Launch
 from ..launch.sev_steps import Observer, SevLaunch
 from ..sev.session import LaunchMaterial
-from ..simulator import ATTACKS, PlatformKeys, SimulatedHost, attack_named
+from ..simulator import ATTACKS, Attack, PlatformKeys, SimulatedHost, attack_named
 from .guest import RehearsedGuest
 from .stage import Stage
 
@@ -81,7 +81,7 @@ class RehearsalRun:
         self._guest = guest
         self._observe = observe
         self._attack = attack
-        self._chosen = attack_named(attack) if attack is not None else None
+        self._chosen = self._choose(attack) if attack is not None else None
         self._keys = keys
         self._ca_bits = ca_bits
         self._limits = limits
@@ -104,7 +104,7 @@ class RehearsalRun:
     async def __aenter__(self) -> Self:
         if self._keys is None:
             self._keys = await asyncio.to_thread(PlatformKeys.generate, self._ca_bits)
-        host = SimulatedHost(self._keys, self._chosen)
+        host = self._new_host(self._keys, self._chosen)
         self._stage = Stage(
             await self._resources.enter_async_context(host), self._guest, self._limits
         )
@@ -160,6 +160,12 @@ class RehearsalRun:
             secret_seen=self._secret in stage.host.view.data,
             packets=len(stage.host.processor.packets),
         )
+
+    def _choose(self, attack: str) -> Attack:
+        return attack_named(attack)
+
+    def _new_host(self, keys: PlatformKeys, attack: Attack | None) -> SimulatedHost:
+        return SimulatedHost(keys, attack)
 
     def _on_stage(self) -> Stage:
         if self._stage is None:

@@ -3,8 +3,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ..errors import UsageError
 from .attack import Attack
+from .guest_attacks import OwnDisk, SwappedKernel, TamperedPacket
 from .launch_attacks import (
     ClonedLaunch,
     ErrorWithMarkup,
@@ -66,13 +69,16 @@ ATTACKS: tuple[type[Attack], ...] = (
 )
 """Every attack, in the order in which they are listed to people."""
 
+GUEST_ATTACKS: tuple[type[Attack], ...] = (*ATTACKS, TamperedPacket, SwappedKernel, OwnDisk)
+"""Every attack that can be played where a real guest runs; the last ones make sense only there."""
 
-def attack_named(name: str) -> Attack:
+
+def attack_named(name: str, among: Sequence[type[Attack]] = ATTACKS) -> Attack:
     """A fresh attack for one host. Raises UsageError ``unknown-attack``, which lists the names."""
-    for attack in ATTACKS:
+    for attack in among:
         if attack.name == name:
             return attack()
-    names = ", ".join(attack.name for attack in ATTACKS)
+    names = ", ".join(attack.name for attack in among)
     raise UsageError(
         "unknown-attack",
         "There is no such attack",

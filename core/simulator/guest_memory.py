@@ -3,7 +3,28 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 PAGE_SIZE = 4096
+
+
+class Memory(Protocol):
+    """RAM of a guest, as the machine that starts it needs it."""
+
+    def contains(self, address: int, length: int) -> bool:
+        """Whether the whole range is RAM."""
+
+    def write(self, address: int, data: bytes) -> None:
+        """Put ``data`` at a guest physical address; :meth:`contains` says whether that is RAM."""
+
+    def read(self, address: int, length: int) -> bytes:
+        """The bytes at a guest physical address."""
+
+    def holds(self, needle: bytes) -> bool:
+        """Whether these bytes lie anywhere in it."""
+
+    def wipe(self) -> None:
+        """Give it up: nothing that was written can be read any more."""
 
 
 class GuestMemory:

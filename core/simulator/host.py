@@ -106,8 +106,7 @@ class SimulatedHost:
 
         Raises StartFailure where QEMU would end instead.
         """
-        order = self.attack.order(order, self.processor)
-        machine = VirtualMachine(order, self.processor)
+        machine = await self._build(self.attack.order(order, self.processor))
         try:
             self.attack.started(machine)
             return await self._serve(machine, address)
@@ -125,12 +124,21 @@ class SimulatedHost:
             self._folder = None
 
     async def _serve(self, machine: VirtualMachine, address: Address | None) -> QmpServer:
-        server = QmpServer(machine, address or self._own_socket(), self.attack, self.view)
+        server = self._new_server(machine, address or self._own_socket())
         await server.start()
         self._servers.append(server)
         return server
 
-    def _own_socket(self) -> Path:
+    async def _build(self, order: StartOrder) -> VirtualMachine:
+        return VirtualMachine(order, self.processor)
+
+    def _new_server(self, machine: VirtualMachine, address: Address) -> QmpServer:
+        return QmpServer(machine, address, self.attack, self.view)
+
+    def _own_folder(self) -> Path:
         if self._folder is None:
             self._folder = Path(tempfile.mkdtemp(prefix="ww-"))
-        return self._folder / f"qmp{len(self._servers)}.sock"
+        return self._folder
+
+    def _own_socket(self) -> Path:
+        return self._own_folder() / f"qmp{len(self._servers)}.sock"

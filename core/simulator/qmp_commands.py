@@ -19,6 +19,8 @@ C_BIT_POSITION = 51
 REDUCED_PHYSICAL_BITS = 1
 GREETING_VERSION = MappingProxyType({"micro": 0, "minor": 2, "major": 9})
 PACKAGE = "simulated by Watchword"
+QUIT_DATA = MappingProxyType({"guest": False, "reason": "host-qmp-quit"})
+"""What the event SHUTDOWN says after ``quit``."""
 
 _STATE_WORDS = MappingProxyType(
     {
@@ -66,7 +68,7 @@ class QmpSession:
         command: str | None = None
         reply: dict[str, object]
         try:
-            command, arguments = self._check_request(request)
+            command, arguments = self.check_request(request)
             reply = {"return": self._dispatch(command, arguments)}
         except QmpError as error:
             reply = {"error": {"class": error.error_class, "desc": error.text}}
@@ -74,11 +76,16 @@ class QmpSession:
             reply["id"] = request["id"]
         return command, reply
 
+    async def answer(self, request: object) -> tuple[str | None, dict[str, object]]:
+        """The same, where an answer may take time."""
+        return self.handle(request)
+
     def farewell(self) -> None:
         """What QEMU says when it ends because of ``quit``."""
-        self.emit("SHUTDOWN", {"guest": False, "reason": "host-qmp-quit"})
+        self.emit("SHUTDOWN", dict(QUIT_DATA))
 
-    def _check_request(self, request: object) -> tuple[str, dict[str, object]]:
+    def check_request(self, request: object) -> tuple[str, dict[str, object]]:
+        """The command and its arguments; QmpError where that is not how one asks."""
         if not isinstance(request, dict):
             raise QmpError("QMP input must be a JSON object")
         verb: str | None = None

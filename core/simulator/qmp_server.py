@@ -11,13 +11,14 @@ import contextlib
 import json
 import socket
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 
 from .attack import Attack, HostView, Wire
 from .json_stream import JsonStream, Malformed
 from .listener import Address, describe, listen
-from .qmp_commands import QmpSession, version_object
+from .qmp_commands import Emit, QmpSession, version_object
 from .virtual_machine import VirtualMachine
 
 _CHUNK = 64 * 1024
@@ -148,7 +149,7 @@ class QmpServer:
             reading = tasks.create_task(self._read(reader, wire, requests))
             with contextlib.suppress(OSError):  # the client left, or the attack cut it off
                 await self._attack.admit(wire)
-                await self._attack.deliver(wire, None, _line({"QMP": _greeting()}))
+                await self._attack.deliver(wire, None, message_line({"QMP": self._greeting()}))
                 await self._answer(wire, requests)
             reading.cancel()
 
@@ -166,21 +167,19 @@ class QmpServer:
 
     async def _answer(self, wire: Wire, requests: asyncio.Queue[object]) -> None:
         pending: list[bytes] = []
-        session = QmpSession(
-            self.machine,
-            self._attack,
-            lambda name, data: pending.append(_line(_event(name, data))),
+        session = self._new_session(
+            lambda name, data: pending.append(message_line(_event(name, data)))
         )
         while (request := await requests.get()) is not _END:
             if isinstance(request, Malformed):
                 command, reply = None, _parse_error(request)
             else:
-                command, reply = session.handle(request)
+                command, reply = await session.answer(request)
             for event in pending:
                 await wire.send(event)
             pending.clear()
             try:
-                await self._attack.deliver(wire, command or "", _line(reply))
+                await self._attack.deliver(wire, command or "", message_line(reply))
                 if session.finished:
                     session.farewell()
                     await wire.send(pending.pop())
@@ -190,6 +189,12 @@ class QmpServer:
                     await self._end()
             if session.finished:
                 return
+
+    def _new_session(self, emit: Emit) -> QmpSession:
+        return QmpSession(self.machine, self._attack, emit)
+
+    def _greeting(self) -> dict[str, object]:
+        return {"version": version_object(), "capabilities": ["oob"]}
 
     async def _end(self) -> None:
         """QEMU is gone: nobody can connect any more, and whoever waited for a turn is let go."""
@@ -212,12 +217,9 @@ async def _close(writer: asyncio.StreamWriter) -> None:
         writer.transport.abort()
 
 
-def _line(message: dict[str, object]) -> bytes:
+def message_line(message: Mapping[str, object]) -> bytes:
+    """A message as it goes over the wire: JSON and a line end."""
     return json.dumps(message).encode() + b"\r\n"
-
-
-def _greeting() -> dict[str, object]:
-    return {"version": version_object(), "capabilities": ["oob"]}
 
 
 def _parse_error(problem: Malformed) -> dict[str, object]:

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import base64
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from ..errors import HostError, UsageError
 from .firmware_footer import FirmwareAreas, read_footer
 from .firmware_status import FirmwareRefusal, FirmwareStatus
-from .guest_memory import GuestMemory
+from .guest_memory import GuestMemory, Memory
 from .kernel_table import PADDED_SIZE, kernel_table
 from .lenient_base64 import lenient_decode
 from .save_area import BOOT_RESET_ADDRESS, SaveAreaKind, save_area
@@ -27,12 +28,21 @@ _EIO, _EINVAL = 5, 22
 
 
 @dataclass(frozen=True, slots=True)
+class Disk:
+    """A disk image: its file and QEMU's name for its format, ``raw`` or ``qcow2``."""
+
+    path: Path
+    format: str = "raw"
+
+
+@dataclass(frozen=True, slots=True)
 class StartOrder:
     """What QEMU is started with.
 
     ``dh_cert`` and ``session`` are the *contents* of dh-cert-file and session-file (base64 as
     QEMU takes it); without both it is a virtual machine without SEV. ``kernel_hashes`` matters
-    only with a kernel. ``paused`` is QEMU's -S. ``ram_size`` in bytes.
+    only with a kernel. ``paused`` is QEMU's -S. ``ram_size`` in bytes. Only a real QEMU
+    knows what to do with a ``disk``, or loads a ``swapped_kernel`` where ``kernel`` was measured.
     """
 
     firmware: bytes = field(repr=False)
@@ -50,6 +60,8 @@ class StartOrder:
     paused: bool = True
     name: str | None = None
     ram_size: int = 512 * 1024 * 1024
+    disk: Disk | None = None
+    swapped_kernel: bytes | None = field(default=None, repr=False)
 
     @property
     def with_sev(self) -> bool:
@@ -92,14 +104,24 @@ class VirtualMachine:
 
     ``memory`` is the guest's RAM as the guest sees it, ``handle`` its number in the secure
     processor (0 without SEV), ``run_state`` QEMU's word: prelaunch, running, paused, shutdown.
+    ``visible_kernel`` is what the guest will read where that is not what is measured.
     Raises StartFailure where QEMU would print something and end.
     """
 
-    def __init__(self, order: StartOrder, processor: SecureProcessor) -> None:
-        _check_order(order)
+    def __init__(
+        self,
+        order: StartOrder,
+        processor: SecureProcessor,
+        memory: Memory | None = None,
+        *,
+        visible_kernel: bytes | None = None,
+    ) -> None:
+        check_order(order)
         self.order = order
         self.processor = processor
-        self.memory = GuestMemory(order.ram_size)
+        self.memory: Memory = GuestMemory(order.ram_size) if memory is None else memory
+        self.took_secret = False
+        self._visible_kernel = visible_kernel
         self.areas: FirmwareAreas = read_footer(order.firmware)
         self.state = GuestState.UNINIT
         self.handle = 0
@@ -141,6 +163,7 @@ class VirtualMachine:
             )
         except FirmwareRefusal as refusal:
             raise _injection_failed(_EIO, refusal.status) from None
+        self.took_secret = True
 
     def attestation_report(self, nonce: str) -> str:
         """query-sev-attestation-report: nonce and report in base64 (16 and 208 bytes)."""
@@ -226,9 +249,10 @@ class VirtualMachine:
             )
         if not self.memory.contains(area.base, PADDED_SIZE):
             raise StartFailure("SEV: cannot map hashes table guest memory area")
-        table = kernel_table(kernel, self.order.initrd or b"", self.order.command_line or "")
-        self.memory.write(area.base, table)
-        self.processor.launch_update_data(self.handle, table)
+        others = (self.order.initrd or b"", self.order.command_line or "")
+        visible = kernel if self._visible_kernel is None else self._visible_kernel
+        self.memory.write(area.base, kernel_table(visible, *others))
+        self.processor.launch_update_data(self.handle, kernel_table(kernel, *others))
 
     def _save_areas(self) -> list[bytes]:
         order, reset = self.order, self.areas.reset_address
@@ -261,8 +285,11 @@ def _injection_failed(number: int, status: FirmwareStatus) -> QmpError:
     )
 
 
-def _check_order(order: StartOrder) -> None:
-    """What QEMU refuses about its command line, and what would be too much to simulate."""
+def check_order(order: StartOrder) -> None:
+    """Refuse what QEMU refuses about its command line, and what is too much to simulate.
+
+    Raises StartFailure, and UsageError ``simulated-machine-size``.
+    """
     if not order.firmware or len(order.firmware) % _FLASH_BLOCK:
         raise StartFailure(
             f"system firmware block device has invalid size {len(order.firmware)}",

@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A guest's console is hostile text: bounded, searched whatever its pieces, never obeyed."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from watchword.core.rehearsal.qemu_console import Console, ConsoleMarkers, Sign
+
+MARKERS = ConsoleMarkers(unlocked=("it is open",), asked=("Enter passphrase for",), refused=())
+
+
+def test_a_sign_is_seen_although_escape_sequences_stand_in_it() -> None:
+    console = Console(MARKERS)
+    console.feed(b"\x1b[2J\x1b[01;01HEnter\x1b[0m pass\x1b[1;37;40mphrase for hd0,gpt2: ")
+    assert console.signs == {Sign.ASKED: "Enter passphrase for"}
+    assert console.lines == ("Enter passphrase for hd0,gpt2:",)
+
+
+@given(st.lists(st.integers(min_value=1, max_value=30), max_size=20))
+def test_a_sign_is_seen_whatever_the_pieces_in_which_it_comes(cuts: list[int]) -> None:
+    console = Console(MARKERS)
+    text = b"noise\r\n\x1b[31;1mit is\x1b[0m open\r\nmore\r\n"
+    position = 0
+    for cut in [*cuts, len(text)]:
+        console.feed(text[position : position + cut])
+        position += cut
+    assert console.signs == {Sign.UNLOCKED: "it is open"}
+    assert console.lines == ("noise", "it is open", "more")
+
+
+def test_what_is_kept_of_a_flood_is_bounded() -> None:
+    console = Console(MARKERS)
+    for _ in range(64):
+        console.feed(b"A" * 65536)
+    console.feed(b"\n" * 100_000 + b"line\n" * 10_000)
+    assert console.total > 4 << 20
+    assert len(console.lines) <= 31
+    assert max(map(len, console.lines)) <= 400
+    assert sum(map(len, console.lines)) < 20_000
+
+
+@given(st.binary(max_size=300))
+def test_no_bytes_at_all_are_too_much_for_it(data: bytes) -> None:
+    shown: list[str] = []
+    console = Console(ConsoleMarkers(), shown.append)
+    console.feed(data)
+    console.feed(data)
+    assert all(isinstance(line, str) for line in (*shown, *console.lines))
+
+
+@pytest.mark.parametrize("marker", ["", "x" * 201])
+def test_a_text_that_would_always_or_never_be_there_is_no_sign(marker: str) -> None:
+    console = Console(ConsoleMarkers(unlocked=(marker,), asked=(), refused=()))
+    console.feed(b"x" * 300)
+    assert console.signs == {}
+
+
+def test_a_secret_on_the_console_is_noticed_across_two_pieces() -> None:
+    console = Console(MARKERS, None, lambda text: b"hunter2" in text)
+    console.feed(b"key is hun")
+    assert not console.leaked
+    console.feed(b"ter2\n")
+    assert console.leaked
+
+
+def test_the_first_text_of_a_kind_is_the_one_that_is_told() -> None:
+    console = Console(ConsoleMarkers(unlocked=("one", "two"), asked=(), refused=()))
+    console.feed(b"two")
+    console.feed(b"one")
+    assert console.signs == {Sign.UNLOCKED: "two"}
+
+
+def test_the_usual_prompts_and_logins_are_known() -> None:
+    for text, sign in {
+        b"Enter passphrase for hd0,gpt2 (4ba5): ": Sign.ASKED,
+        b"Please enter passphrase for disk vda2 (luks-1): (press TAB)": Sign.ASKED,
+        b"Please unlock disk vda2_crypt: ": Sign.ASKED,
+        b"debian login: ": Sign.UNLOCKED,
+        b"[  OK  ] Reached target multi-user.target - Multi-User System.": Sign.UNLOCKED,
+        b"cryptsetup: vda2_crypt: set up successfully": Sign.UNLOCKED,
+        b"[    0.000000] Linux version 6.1.0": Sign.BOOTED,
+        b"Welcome to GRUB!": Sign.REFUSED,
+    }.items():
+        console = Console(ConsoleMarkers())
+        console.feed(text)
+        assert list(console.signs) == [sign], text

@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import re
+import shlex
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
@@ -15,13 +16,14 @@ from .command import Parser, Subparsers, add_command
 from .output import Console, Result
 
 if TYPE_CHECKING:
-    from ..ledger.affected import Affected, AffectedLaunch, GivenSecret
+    from ..ledger.affected import Affected, AffectedImage, AffectedLaunch, GivenSecret
 
 _HASH: Final = re.compile(r"[0-9a-fA-F]{64}", re.ASCII)
 _HELP: Final = """\
 Lists the launches that had to do with what became known to be weak, and by name the secrets
 that they were given. A packet counts from its sealing on. With several options, those launches
-that all of them fit. Launches whose entries don't say what is asked for are listed apart."""
+that all of them fit. Launches whose entries don't say what is asked for are listed apart.
+Images that a given secret opens are named, with what replaces their key."""
 
 
 def declare_affected(group: Subparsers[Parser]) -> None:
@@ -54,6 +56,9 @@ def declare_affected(group: Subparsers[Parser]) -> None:
         help="an entry of the table of advisories, or a part of its name; what fits are the"
         " generations or builds that it is about",
     )
+    parser.add_argument(
+        "--entry", metavar="NAME", help="an entry of the vault: who was given it, what it opens"
+    )
 
 
 def _affected(arguments: argparse.Namespace, console: Console) -> Result:
@@ -69,6 +74,7 @@ def _affected(arguments: argparse.Namespace, console: Console) -> Result:
             firmware=_firmware(arguments.firmware),
             build=arguments.build,
             advisory=arguments.advisory,
+            entry=arguments.entry,
         )
     status = ExitStatus.OK if answer.fault is None else answer.fault.exit_status
     return Result(answer.as_json(), tuple(_lines(answer)), status, answer.fault)
@@ -92,6 +98,7 @@ def _lines(answer: Affected) -> Iterator[str]:
         yield "No launch in the ledger has to do with it."
     if answer.given:
         yield "Take the secrets of the first list for known, and replace them."
+    yield from _images(answer.images)
     if answer.fault is not None:
         yield "The ledger is damaged, so that there may be more, and others than these:"
 
@@ -104,6 +111,21 @@ def _section(title: str, launches: Sequence[AffectedLaunch]) -> Iterator[str]:
         yield "  " + ", ".join(_about(launch))
         for secret in launch.secrets:
             yield f"    {_secret(secret)}"
+
+
+def _images(images: Sequence[AffectedImage]) -> Iterator[str]:
+    for image in images:
+        file = image.path or "FILE"
+        if image.replaced:
+            yield (
+                f"Image {file} had the key of {image.entry}, which was replaced since; copies of it"
+                " from before still open with the old key."
+            )
+        else:
+            yield (
+                f"Image {file} opens with {image.entry}: `watchword image rekey"
+                f" {shlex.quote(file)} --entry {image.entry}` replaces its key."
+            )
 
 
 def _about(launch: AffectedLaunch) -> Iterator[str]:

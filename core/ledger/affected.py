@@ -31,6 +31,7 @@ stored before it is sent, and nobody can prove that it was not."""
 _HANDING_OVER: Final = frozenset(
     (EntryKind.PACKET_SEALED, EntryKind.SECRET_HANDED_OVER, EntryKind.HANDED_OVER_UNCONFIRMED)
 )
+_OF_IMAGES: Final = frozenset((EntryKind.IMAGE_BUILT, EntryKind.IMAGE_REKEYED))
 _REFUSING: Final = frozenset((EntryKind.PLATFORM_REFUSED, EntryKind.LAUNCH_REFUSED))
 
 
@@ -98,6 +99,29 @@ class AffectedLaunch:
 
 
 @dataclass(frozen=True, slots=True)
+class AffectedImage:
+    """An image whose boot key was among the secrets that launches were given.
+
+    ``path``      where it lay when it was last recorded
+    ``replaced``  whether its key was replaced after the last of those launches
+    """
+
+    entry: str
+    luks_uuid: str
+    path: str | None
+    replaced: bool
+
+    def as_json(self) -> dict[str, object]:
+        """The image with stable field names."""
+        return {
+            "entry": self.entry,
+            "luks_uuid": self.luks_uuid,
+            "path": self.path,
+            "replaced": self.replaced,
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class Affected:
     """The answer, each launch in one list.
 
@@ -107,6 +131,8 @@ class Affected:
     ``undecided``       were given secrets, and their entries don't say what is asked for; or
     were given nothing, and only the host's unverified word says it
     ``fault``           why the ledger can't be relied on, None if its chain holds
+    ``images``          those whose boot key may be known: of launches of the first list and
+    the last, and of an entry that is searched for
     """
 
     criteria: Criteria
@@ -115,6 +141,7 @@ class Affected:
     without_secret: tuple[AffectedLaunch, ...]
     undecided: tuple[AffectedLaunch, ...]
     fault: VerificationRefused | None
+    images: tuple[AffectedImage, ...] = ()
 
     def as_json(self) -> dict[str, object]:
         """The answer with stable field names."""
@@ -124,6 +151,7 @@ class Affected:
             "refused": [launch.as_json() for launch in self.refused],
             "without_secret": [launch.as_json() for launch in self.without_secret],
             "undecided": [launch.as_json() for launch in self.undecided],
+            "images": [image.as_json() for image in self.images],
         }
 
 
@@ -150,6 +178,7 @@ class _Story:
         self.keys_exported |= entry.kind is EntryKind.KEYS_EXPORTED
         if entry.kind in _RELEASING:
             self.secrets |= dict.fromkeys(_secrets(entry.body))
+            self.facts.entries |= {given.entry for given in self.secrets if given.entry}
             self.handed_over |= entry.kind in _HANDING_OVER or bool(self.secrets)
         _add_facts(self.facts, entry.body)
         self._hear_of_firmware(entry)
@@ -185,6 +214,7 @@ def affected(
     firmware: str | None = None,
     build: str | None = None,
     advisory: str | None = None,
+    entry: str | None = None,
 ) -> Affected:
     """The launches that had to do with all that is named; Criteria.parse says how to name it.
 
@@ -193,7 +223,12 @@ def affected(
     Criteria.parse does, and BadInput as Records does.
     """
     criteria = Criteria.parse(
-        cek=cek, generation=generation, firmware=firmware, build=build, advisory=advisory
+        cek=cek,
+        generation=generation,
+        firmware=firmware,
+        build=build,
+        advisory=advisory,
+        entry=entry,
     )
     if ledger is None:
         return sort_launches(criteria, ())
@@ -210,12 +245,18 @@ def sort_launches(
 ) -> Affected:
     """The answer to the criteria that these entries give."""
     stories: dict[str | int, _Story] = {}
+    images: dict[str, LedgerEntry] = {}
     for entry in entries:
+        if entry.kind in _OF_IMAGES:
+            if (volume := _text(entry.body, "luks_uuid")) is not None:
+                images[volume] = entry
+            continue
         key = entry.sequence if entry.launch_id is None else entry.launch_id
         stories.setdefault(key, _Story(entry, entry)).hear(entry)
     lists: dict[_Place, list[AffectedLaunch]] = {place: [] for place in _Place}
     for story in stories.values():
         lists[_place(story, criteria)].append(story.told())
+    concerned = (*lists[_Place.GIVEN], *lists[_Place.UNDECIDED])
     return Affected(
         criteria,
         given=tuple(lists[_Place.GIVEN]),
@@ -223,7 +264,25 @@ def sort_launches(
         without_secret=tuple(lists[_Place.WITHOUT_SECRET]),
         undecided=tuple(lists[_Place.UNDECIDED]),
         fault=fault,
+        images=tuple(_images(images, concerned, criteria.entry)),
     )
+
+
+def _images(
+    images: Mapping[str, LedgerEntry], launches: Iterable[AffectedLaunch], searched: str | None
+) -> Iterator[AffectedImage]:
+    """Images by the newest entry of each; 0 stands for an entry that no launch was given."""
+    newest = {} if searched is None else {searched: 0}
+    for launch in launches:
+        for secret in launch.secrets:
+            if secret.entry is not None:
+                newest[secret.entry] = max(newest.get(secret.entry, 0), launch.last.sequence)
+    for volume, entry in images.items():
+        name = _text(entry.body, "entry")
+        if name is not None and name in newest:
+            rekeyed = entry.kind is EntryKind.IMAGE_REKEYED
+            replaced = rekeyed and entry.sequence > newest[name]
+            yield AffectedImage(name, volume, _text(entry.body, "path"), replaced)
 
 
 class _Place(Enum):

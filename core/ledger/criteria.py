@@ -13,6 +13,7 @@ from ..amd.roots import amd_roots
 from ..errors import UsageError
 from ..sev.advisories import Advisories, Advisory
 from ..sev.firmware_version import FirmwareVersion
+from ..vault.entries import check_entry_name
 from .entries import is_hash
 
 _T = TypeVar("_T")
@@ -24,7 +25,8 @@ class LaunchFacts:
     """What the entries of one launch say of where it ran and what was approved for it.
 
     Sets, because a host may have said one thing and later another; empty: not recorded.
-    ``versions`` were inside a measurement that was verified; ``claimed`` are a host's word.
+    ``versions`` were inside a measurement that was verified; ``claimed`` are a host's word;
+    ``entries`` of the vault were handed over.
     """
 
     ceks: set[str] = field(default_factory=set)
@@ -32,6 +34,7 @@ class LaunchFacts:
     firmware: set[str] = field(default_factory=set)
     versions: set[FirmwareVersion] = field(default_factory=set)
     claimed: set[FirmwareVersion] = field(default_factory=set)
+    entries: set[str] = field(default_factory=set)
 
     def with_claims(self) -> Self:
         """The facts as they are if all that hosts claimed is true."""
@@ -87,6 +90,7 @@ class Criteria:
     ``firmware``    SHA-256 (hex) of a guest's firmware file
     ``build``       builds of the secure processor's firmware
     ``advisory``    a published weakness: its generations, or its builds
+    ``entry``       the vault's entry whose secret was handed over
     """
 
     cek: str | None = None
@@ -94,6 +98,7 @@ class Criteria:
     firmware: str | None = None
     build: BuildRange | None = None
     advisory: Advisory | None = None
+    entry: str | None = None
 
     @classmethod
     def parse(
@@ -104,16 +109,18 @@ class Criteria:
         firmware: str | None = None,
         build: str | None = None,
         advisory: str | None = None,
+        entry: str | None = None,
         advisories: Advisories | None = None,
     ) -> Self:
         """Criteria from words. Raises UsageError ``bad-fingerprint``, ``unknown-generation``,
-        ``bad-build``, ``unknown-advisory`` and ``nothing-to-search``.
+        ``bad-build``, ``unknown-advisory``, ``bad-entry-name`` and ``nothing-to-search``.
         """
-        if all(word is None for word in (cek, generation, firmware, build, advisory)):
+        if all(word is None for word in (cek, generation, firmware, build, advisory, entry)):
             raise UsageError(
                 "nothing-to-search",
                 "There is nothing to search for",
-                "A search takes a CEK, a generation, a firmware, a build or an advisory.",
+                "A search takes a CEK, a generation, a firmware, a build, an advisory or an entry"
+                " of the vault.",
                 "Say what became known to be weak.",
             )
         known = advisories or published_advisories()
@@ -123,6 +130,7 @@ class Criteria:
             firmware=None if firmware is None else _fingerprint(firmware, "the firmware's hash"),
             build=None if build is None else BuildRange.parse(build),
             advisory=None if advisory is None else find_advisory(advisory, known),
+            entry=None if entry is None else check_entry_name(entry),
         )
 
     def judge(self, facts: LaunchFacts) -> bool | None:
@@ -143,6 +151,8 @@ class Criteria:
             yield _any(facts.versions, self.build.holds)
         if self.advisory is not None:
             yield _concerned(self.advisory, facts)
+        if self.entry is not None:
+            yield _any(facts.entries, self.entry.__eq__)
 
     def as_json(self) -> dict[str, object]:
         """What is searched for, with stable field names."""
@@ -152,6 +162,7 @@ class Criteria:
             "firmware": self.firmware,
             "build": None if self.build is None else str(self.build),
             "advisory": None if self.advisory is None else self.advisory.name,
+            "entry": self.entry,
         }
 
 

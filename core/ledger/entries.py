@@ -56,6 +56,10 @@ class EntryKind(StrEnum):
     EVIDENCE_MADE = "evidence-made"
     ROLLBACK_ACCEPTED = "rollback-accepted"
     """The owner went on with an older copy of the records: what came after it is missing."""
+    IMAGE_BUILT = "image-built"
+    """An encrypted image was built; its boot key is in the vault."""
+    IMAGE_REKEYED = "image-rekeyed"
+    """An image's boot key was replaced; copies from before still open with the old one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -122,8 +122,9 @@ class Ledger:
         limit: int | None = None,
         newest_first: bool = False,
         skip_damaged: bool = False,
+        after: int | None = None,
     ) -> Iterator[LedgerEntry]:
-        """The entries of a launch, of some kinds, or all, in order.
+        """The entries of a launch, of some kinds, or all, in order; those ``after`` a number.
 
         Each is held against its own hash; whether they belong together :meth:`verify`
         tells. Raises UsageError ``bad-launch-id``. What is appended meanwhile may be
@@ -132,7 +133,7 @@ class Ledger:
         if launch_id is not None and not LAUNCH_ID.fullmatch(launch_id):
             raise bad_launch_id()
         left = -1 if limit is None else max(limit, 0)
-        for row in self._rows(_marks(launch_id, kinds), newest_first=newest_first):
+        for row in self._rows(_marks(launch_id, kinds), newest_first=newest_first, after=after):
             if left == 0:
                 return
             try:
@@ -146,7 +147,9 @@ class Ledger:
                 left -= 1
                 yield entry
 
-    def _rows(self, marks: Sequence[Sequence[bytes]], *, newest_first: bool) -> Iterator[Row]:
+    def _rows(
+        self, marks: Sequence[Sequence[bytes]], *, newest_first: bool, after: int | None
+    ) -> Iterator[Row]:
         """Rows whose records hold a mark of each group, a page at a time.
 
         No transaction is open while the caller works with a row: he may write.
@@ -156,14 +159,16 @@ class Ledger:
             f" and ({' or '.join(['instr(record, ?)'] * len(group)) or 'false'})" for group in marks
         )
         words = (
-            f"select {COLUMNS} from ledger where sequence {beyond} ?{held}"  # noqa: S608 - our own
+            f"select {COLUMNS} from ledger where sequence {beyond} ?"  # noqa: S608 - our own
+            f" and sequence > ?{held}"
             f" order by sequence {order} limit {_PAGE}"
         )
-        last = LARGEST_SEQUENCE + 1 if newest_first else -LARGEST_SEQUENCE
+        least = -LARGEST_SEQUENCE if after is None else after
+        last = LARGEST_SEQUENCE + 1 if newest_first else least
         sought = [mark for group in marks for mark in group]
         while True:
             with self._records.reading() as connection:
-                page = connection.execute(words, (last, *sought)).fetchall()
+                page = connection.execute(words, (last, least, *sought)).fetchall()
             yield from page
             if len(page) < _PAGE:
                 return
@@ -174,6 +179,12 @@ class Ledger:
         with self._records.reading() as connection:
             last = _last_entry(connection)
         return None if last is None else LedgerHead(last.sequence, last.hash)
+
+    def last_sequence(self) -> int:
+        """The number of the newest entry, whatever is in it; 0 where there is none."""
+        with self._records.reading() as connection:
+            row = connection.execute("select max(sequence) from ledger").fetchone()
+        return int(row[0] or 0)
 
     def exported_head(self) -> ExportedHead | None:
         """The head with the ledger's id and the time, for a file that is kept elsewhere."""

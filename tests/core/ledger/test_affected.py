@@ -217,3 +217,37 @@ def test_a_damaged_ledger_is_searched_as_far_as_it_can_be_read_and_called_damage
     assert names(answer.undecided) == ["a"]
     assert answer.fault.code == "ledger-broken"
     assert answer.fault.details["sequence"] == 4
+
+
+def image(ledger, kind, entry="web1/disk", volume="5fd3"):
+    body = {"luks_uuid": volume, "path": f"/images/{volume}.img", "entry": entry}
+    ledger.append(EntryKind(kind), None, body)
+
+
+def images(answer):
+    return [(found.luks_uuid, found.replaced) for found in answer.images]
+
+
+def test_images_whose_key_was_given_away_are_named_until_it_is_replaced(ledger):
+    given = secret(entry="web1/disk")
+    image(ledger, "image-built")
+    image(ledger, "image-built", entry="other", volume="77aa")
+    assert images(affected(ledger, cek=CEK)) == []
+    launch(ledger, "a", "launch-prepared", "packet-sealed", secrets=[given])
+    assert images(affected(ledger, cek=CEK)) == [("5fd3", False)]
+    image(ledger, "image-rekeyed")
+    assert images(affected(ledger, cek=CEK)) == [("5fd3", True)]
+    launch(ledger, "b", "launch-prepared", "packet-sealed", secrets=[given])
+    assert images(affected(ledger, cek=CEK)) == [("5fd3", False)]
+
+
+def test_launches_and_images_are_found_by_the_entry(ledger):
+    given = secret(entry="web1/disk")
+    launch(ledger, "a", "launch-prepared", "packet-sealed", secrets=[given])
+    launch(ledger, "b", "launch-prepared", "packet-sealed", secrets=[secret(entry="web2/disk")])
+    image(ledger, "image-built")
+    answer = affected(ledger, entry="web1/disk")
+    assert lists(answer) == {"given": ["a"]}
+    assert images(answer) == [("5fd3", False)]
+    image(ledger, "image-built", entry="spare", volume="77aa")
+    assert images(affected(ledger, entry="spare")) == [("77aa", False)]

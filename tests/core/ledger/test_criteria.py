@@ -103,6 +103,7 @@ def test_words_are_read_as_they_are_pasted():
         "firmware": None,
         "build": "1.49",
         "advisory": None,
+        "entry": None,
     }
 
 

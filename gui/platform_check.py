@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from watchword.core.amd.advisories import published_advisories
 from watchword.core.errors import BadInput, UsageError, WatchwordError
-from watchword.core.hosts.qmp import QmpHost
+from watchword.core.hosts.connect import connect_host
 from watchword.core.hosts.urls import ExchangeAddress, parse_host_url
 from watchword.core.launch.host_certificates import read_host_certificates
 from watchword.core.launch.sev_plan import MoreCertificates
@@ -51,7 +51,7 @@ async def check_platform(service: LaunchService, what: ToCheck) -> Checked:
         address = parse_host_url(what.host)
         if isinstance(address, ExchangeAddress):
             raise _no_folder()
-        async with await QmpHost.connect(address) as host:
+        async with await connect_host(address) as host:
             answer = await host.platform()
         chip_id = answer.cpu_id
         files = [*read_host_certificates(answer.pdh, answer.cert_chain), *files]

@@ -6,19 +6,13 @@ from __future__ import annotations
 from ..errors import BadInput, UsageError
 from ..guest.lint import Finding, Severity
 from ..guest.profile import GuestProfile
+from ..hosts.host_warnings import host_warnings
 from ..hosts.urls import parse_host_url
-
-_LATER = "host-scheme-not-yet"
 
 
 def readable_host(text: str) -> str:
     """The URL as a profile keeps it; UsageError ``bad-host-url`` for what can be none."""
-    try:
-        return parse_host_url(text).url
-    except UsageError as error:
-        if error.code == _LATER:
-            return text
-        raise
+    return parse_host_url(text).url
 
 
 def host_findings(profile: GuestProfile) -> tuple[Finding, ...]:
@@ -28,11 +22,8 @@ def host_findings(profile: GuestProfile) -> tuple[Finding, ...]:
     try:
         address = parse_host_url(profile.host)
     except UsageError as error:
-        if error.code == _LATER:
-            return (Finding(error.code, Severity.WARNING, error.message),)
         unusable = BadInput(error.code, "the profile's host URL", error.message, error.remedy)
         return (Finding(error.code, Severity.PROBLEM, error.message, unusable),)
-    if address.plaintext_remote:
-        text = "The connection to the host is not encrypted; anyone in between can break it."
-        return (Finding("host-not-encrypted", Severity.WARNING, text),)
-    return ()
+    return tuple(
+        Finding(warning.code, Severity.WARNING, warning.text) for warning in host_warnings(address)
+    )

@@ -39,6 +39,9 @@ def declare_handover(group: Subparsers[Parser]) -> None:
     handover.add_argument(
         "--claim", metavar="NAME", help="kubevirt: the volume claim with the encrypted disk"
     )
+    handover.add_argument(
+        "--node", metavar="NAME", help="kubevirt: the machine that the launch was prepared for"
+    )
     _add_placement(handover)
     compare = add_command(
         group,
@@ -138,7 +141,10 @@ def _texts(arguments: argparse.Namespace, order: VmOrder) -> tuple[dict[str, str
     if arguments.form == "kubevirt":
         from ..handover.kubevirt import kubevirt_manifest  # noqa: PLC0415 - as above
 
-        return {**own, f"{order.name}.yaml": kubevirt_manifest(order, arguments.claim)}, ()
+        return {
+            **own,
+            f"{order.name}.yaml": kubevirt_manifest(order, arguments.claim, arguments.node),
+        }, ()
     from ..handover.libvirt_domain import merged_domain, new_domain  # noqa: PLC0415 - as above
 
     if arguments.merge is None:
@@ -173,6 +179,8 @@ def _domain_file(path: str, option: str) -> bytes:
 def _check_options(arguments: argparse.Namespace) -> None:
     if arguments.merge is not None and arguments.form != "libvirt":
         raise _option("--merge", "goes with --form libvirt alone")
+    if arguments.node is not None and arguments.form != "kubevirt":
+        raise _option("--node", "goes with --form kubevirt alone")
     if (arguments.form == "kubevirt") is (arguments.claim is None):
         raise _option("--claim", "is needed with --form kubevirt, and goes with nothing else")
 

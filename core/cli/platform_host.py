@@ -9,8 +9,8 @@ import base64
 import json
 
 from ..files import write_file
+from ..hosts.connect import connect_host
 from ..hosts.protocol import PlatformAnswer
-from ..hosts.qmp import QmpHost
 from ..hosts.urls import parse_host_url
 from .output import Console, Result
 
@@ -28,7 +28,7 @@ def export(arguments: argparse.Namespace, console: Console) -> Result:
 
 async def ask_platform(url: str) -> PlatformAnswer:
     """What the host at this URL says about its platform."""
-    async with await QmpHost.connect(parse_host_url(url)) as host:
+    async with await connect_host(parse_host_url(url)) as host:
         return await host.platform()
 
 

@@ -20,24 +20,27 @@ POLICIES: Final = (_NODBG, _NODBG_ES)
 """The only policies that KubeVirt can start: NODBG always, ES by a switch, nothing else."""
 
 
-def kubevirt_manifest(order: VmOrder, claim: str) -> str:
+def kubevirt_manifest(order: VmOrder, claim: str, node: str | None = None) -> str:
     """The manifest as YAML (JSON is YAML), with what must be true in comments above.
 
-    ``claim`` is the PersistentVolumeClaim that holds the encrypted disk. Raises BadInput
+    ``claim`` is the PersistentVolumeClaim that holds the encrypted disk, ``node`` the machine
+    that the launch was prepared for. Raises BadInput
     ``policy-not-for-kubevirt`` and ``kernel-not-for-kubevirt``.
     """
     _check(order)
     comments = "".join(f"# - {line}\n" for line in requirements(order, Form.KUBEVIRT))
     steps = (
-        "# With the files godh.b64 and session.b64 (see `virtctl sev --help`):\n"
-        f"#   virtctl sev setup-session --session session.b64 --dhcert godh.b64 {order.name}\n"
+        "# Session and certificate are for one machine: without a node selector the cluster may\n"
+        "# put the VM elsewhere. Check with the first, go on with the second:\n"
+        f"#   virtctl sev fetch-cert-chain {order.name}\n"
         f"#   virtctl sev query-measurement {order.name}\n"
     )
-    document = json.dumps(_document(order, claim), indent=2)
+    document = json.dumps(_document(order, claim, node), indent=2)
     return f"# What must be true of the cluster:\n{comments}{steps}{document}\n"
 
 
-def _document(order: VmOrder, claim: str) -> dict[str, object]:
+def _document(order: VmOrder, claim: str, node: str | None) -> dict[str, object]:
+    pinned = {} if node is None else {"nodeSelector": {"kubernetes.io/hostname": node}}
     return {
         "apiVersion": "kubevirt.io/v1",
         "kind": "VirtualMachine",
@@ -47,6 +50,7 @@ def _document(order: VmOrder, claim: str) -> dict[str, object]:
             "template": {
                 "metadata": {"labels": {"kubevirt.io/domain": order.name}},
                 "spec": {
+                    **pinned,
                     "domain": _domain(order),
                     "volumes": [{"name": "disk", "persistentVolumeClaim": {"claimName": claim}}],
                 },

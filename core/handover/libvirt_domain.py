@@ -59,6 +59,17 @@ def merged_domain(order: VmOrder, existing: str | bytes, field: str) -> tuple[st
     return element_text(root), tuple(changes)
 
 
+def secured_domain(sev: SevOptions, existing: str | bytes, field: str) -> str:
+    """An existing domain with this launch's launchSecurity, and all else as it is.
+
+    Raises BadInput ``bad-domain-xml``.
+    """
+    root = parse_domain(existing, field)
+    remove_all(root, "launchSecurity")
+    root.append(launch_security(sev))
+    return element_text(root)
+
+
 _ADAPTED: Final = ("os", "vcpu", "cpu", "on_reboot", "memoryBacking", "memtune", "launchSecurity")
 
 

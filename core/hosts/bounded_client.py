@@ -5,12 +5,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from typing import TYPE_CHECKING
 
 from qemu.qmp import Message, QMPClient, Runstate
 
 from .limits import HostLimits
+from .link import Link
 from .message_json import parse_object
 from .violations import Rule, RuleBroken
+
+if TYPE_CHECKING:
+    import socket
+    from ssl import SSLContext
+
+    from qemu.qmp.protocol import SocketAddrT
 
 
 class BoundedClient(QMPClient):
@@ -19,13 +27,15 @@ class BoundedClient(QMPClient):
     Differences: a line, its nesting, and the number and bytes of messages between two
     commands are bounded; events are counted and dropped (the library keeps them for ever,
     twice); nothing is logged, since the library logs whole messages, and errors with the
-    peer's raw bytes in them; :meth:`drop` ends the connection within a time limit.
+    peer's raw bytes in them; :meth:`drop` ends the connection within a time limit; it talks
+    over a :class:`Link`, whatever that is made of.
     ``broken`` is the reason why this side gave the connection up, if it did.
     """
 
-    def __init__(self, limits: HostLimits) -> None:
+    def __init__(self, limits: HostLimits, link: Link) -> None:
         super().__init__(None, limits.message_bytes)
         self.broken: RuleBroken | None = None
+        self._link = link
         self._limits = limits
         self._messages = 0
         self._bytes = 0
@@ -40,6 +50,10 @@ class BoundedClient(QMPClient):
     @logger.setter
     def logger(self, logger: logging.Logger) -> None:
         """The library sets its own one; it is not taken."""
+
+    async def begin(self) -> None:
+        """Wait for the greeting and set the session up; raises what ``connect`` does."""
+        await self.connect("")  # an address is for sockets that the library opens itself
 
     def expect_answer(self) -> None:
         """Start counting anew: a command is about to be sent."""
@@ -62,6 +76,26 @@ class BoundedClient(QMPClient):
         ending.add_done_callback(_look_at_exception)
         await asyncio.wait({ending}, timeout=seconds)
         ending.cancel()
+
+    async def _do_connect(
+        self,
+        address: SocketAddrT | socket.socket,
+        ssl: SSLContext | None = None,
+    ) -> None:
+        del address, ssl
+        self._set_state(Runstate.CONNECTING)
+        self._reader, self._writer = self._link.reader, self._link.writer
+
+    def _do_send(self, msg: Message) -> None:
+        super()._do_send(msg)
+        if self._link.over_tls and self._writer is not None:
+            # QEMU before 8 reads a TLS record only when the next one comes.
+            self._writer.write(b"\n")
+
+    async def _bh_flush_writer(self) -> None:
+        # An aborted TLS transport has forgotten its protocol, and asyncio logs that.
+        if self._writer is not None and not self._writer.transport.is_closing():
+            await super()._bh_flush_writer()
 
     async def _do_recv(self) -> Message:
         # readline() doesn't suspend while lines are buffered: without a pause here, a

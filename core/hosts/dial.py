@@ -14,7 +14,8 @@ from typing import Final
 from ..errors import HostError
 from .connection_errors import connect_timed_out, nobody_accepts, unreachable
 from .limits import HostLimits
-from .urls import QmpAddress, TcpAddress, UnixAddress
+from .tls_url import TlsAddress
+from .urls import TcpAddress, UnixAddress
 
 _RETRY_SECONDS: Final = 0.05
 _ENDPOINTS_TRIED: Final = 8
@@ -23,7 +24,7 @@ _ENDPOINTS_TRIED: Final = 8
 _Endpoint = tuple[socket.AddressFamily, tuple[object, ...]]
 
 
-async def dial(address: QmpAddress, limits: HostLimits) -> socket.socket:
+async def dial(address: UnixAddress | TcpAddress | TlsAddress, limits: HostLimits) -> socket.socket:
     """A connected, non-blocking stream socket, which the caller closes.
 
     Ends within ``limits.connect_seconds``. Raises HostError for whatever keeps it from
@@ -46,6 +47,7 @@ async def dial(address: QmpAddress, limits: HostLimits) -> socket.socket:
 
 
 async def _dial_unix(address: UnixAddress) -> socket.socket:
+    """A connection to a unix socket, once its queue of clients has room."""
     with _new_socket(socket.AF_UNIX) as connection:
         # By hand: asyncio takes "queue full" for "connecting", and then for "connected".
         while True:
@@ -57,7 +59,7 @@ async def _dial_unix(address: UnixAddress) -> socket.socket:
                 return connection
 
 
-async def _dial_tcp(address: TcpAddress, seconds: float) -> socket.socket:
+async def _dial_tcp(address: TcpAddress | TlsAddress, seconds: float) -> socket.socket:
     endpoints = await _resolve(address)
     failure = OSError("the name has no address")
     for endpoint in endpoints:
@@ -74,6 +76,9 @@ async def _dial_endpoint(endpoint: _Endpoint) -> socket.socket:
     family, address = endpoint
     with _new_socket(family) as connection:
         await asyncio.get_running_loop().sock_connect(connection, address)
+        # Else the second of two small records waits for the first one's acknowledgement, 40 ms;
+        # asyncio does this only for sockets of its own.
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return connection
 
 
@@ -88,7 +93,7 @@ def _new_socket(family: socket.AddressFamily) -> Iterator[socket.socket]:
         cleanup.pop_all()
 
 
-async def _resolve(address: TcpAddress) -> list[_Endpoint]:
+async def _resolve(address: TcpAddress | TlsAddress) -> list[_Endpoint]:
     """Where a name leads, in the system's order of preference.
 
     In a daemon thread: asyncio's own resolver threads are waited for at exit, however
@@ -129,7 +134,7 @@ def _is_numeric(host: str) -> bool:
     return True
 
 
-def _look_up(address: TcpAddress, flags: int) -> list[_Endpoint]:
+def _look_up(address: TcpAddress | TlsAddress, flags: int) -> list[_Endpoint]:
     """Up to eight endpoints. Raises OSError; blocks, unless AI_NUMERICHOST is in ``flags``."""
     try:
         found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM, flags=flags)

@@ -19,6 +19,7 @@ from .exchange_qmp import command_lines
 from .exchange_turns import README_FILE
 from .host_words import visible
 from .protocol import PlatformAnswer, StartOrder
+from .ssh_url import SshAddress
 from .urls import ExchangeAddress, UnixAddress, parse_host_url
 
 ESSENTIAL: Final = (GODH_FILE, SESSION_FILE, "godh.cert", "launch_blob.bin", "policy.txt")
@@ -74,7 +75,7 @@ def _qmp(host: str) -> str:
     if not host:
         return f"unix:{SOCKET}"
     address = parse_host_url(host)
-    if isinstance(address, UnixAddress):
+    if isinstance(address, UnixAddress | SshAddress):
         return "unix:" + address.path.replace(",", ",,")
     return "QMP-ADDRESS" if not isinstance(address, ExchangeAddress) else f"unix:{SOCKET}"
 

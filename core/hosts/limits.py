@@ -9,6 +9,12 @@ from typing import Final
 CONNECT_SECONDS: Final = 10.0
 """Resolving the name and reaching the socket. A local socket answers at once."""
 
+TUNNEL_SECONDS: Final = 30.0
+"""The user's ssh, from its start until it forwards: jump hosts, an agent that asks, a FIDO key."""
+
+QUESTION_SECONDS: Final = 3.0
+"""Asking a host over SSH why its socket could not be reached: for an error's words alone."""
+
 GREETING_SECONDS: Final = 5.0
 """Greeting and capability negotiation. QEMU greets within 0.11 s of its own start."""
 
@@ -45,6 +51,8 @@ class HostLimits:
     """
 
     connect_seconds: float = CONNECT_SECONDS
+    tunnel_seconds: float = TUNNEL_SECONDS
+    question_seconds: float = QUESTION_SECONDS
     greeting_seconds: float = GREETING_SECONDS
     command_seconds: float = COMMAND_SECONDS
     inject_seconds: float = INJECT_SECONDS

@@ -18,9 +18,12 @@ from . import connection_errors as failures
 from . import replies
 from .bounded_client import BoundedClient
 from .command_errors import Refusal, explain_refusal, state_forbids
-from .dial import dial
+from .kubevirt_url import KubevirtAddress
+from .libvirt_url import LibvirtAddress
 from .limits import DEFAULT_LIMITS, HostLimits
+from .link import Link
 from .protocol import NONCE_BYTES, GuestState, PlatformAnswer, SevState
+from .reach import reach
 from .urls import ExchangeAddress, HostAddress, QmpAddress
 from .violations import Rule
 
@@ -41,9 +44,12 @@ class QmpHost:
     Source: QEMU qapi/misc-target.json and target/i386/sev.c.
     """
 
-    def __init__(self, client: BoundedClient, address: QmpAddress, limits: HostLimits) -> None:
-        """Take over a connected client; use :meth:`connect`."""
+    def __init__(
+        self, client: BoundedClient, link: Link, address: QmpAddress, limits: HostLimits
+    ) -> None:
+        """Take over a connected client and its link; use :meth:`connect`."""
         self._client = client
+        self._link = link
         self._address = address
         self._limits = limits
         self._ended: HostError | None = None
@@ -52,34 +58,30 @@ class QmpHost:
     async def connect(cls, address: HostAddress, limits: HostLimits = DEFAULT_LIMITS) -> Self:
         """Reach the socket, wait for the greeting, negotiate.
 
-        Ends within ``connect_seconds`` plus ``greeting_seconds``. Raises HostError:
+        Ends within ``connect_seconds`` plus ``greeting_seconds``, over SSH within those and
+        ``tunnel_seconds``. Raises HostError:
         ``host-socket-missing``, ``host-permission-denied``, ``host-refused-connection``,
         ``host-name-unknown``, ``host-unreachable``, ``host-connect-timeout``,
         ``host-socket-busy``, ``host-not-qmp``, ``host-closed-connection``, ``host-timeout``,
-        ``host-message-too-large``, ``host-message-too-deep``. Raises UsageError
-        ``host-not-by-qmp`` for a host that is reached by hand.
+        ``host-message-too-large``, ``host-message-too-deep``, and those of ssh_errors.py and
+        tls_errors.py. Raises UsageError ``host-not-by-qmp`` for a host that is reached by
+        hand, and BadInput for certificates that can't be used.
         """
-        if isinstance(address, ExchangeAddress):
+        if isinstance(address, ExchangeAddress | LibvirtAddress | KubevirtAddress):
             raise _by_hand_only(address)
         # The library logs whole messages at DEBUG. Our client logs nothing; this is for
         # a program that uses the library next to us.
         logging.getLogger("qemu.qmp").setLevel(logging.WARNING)
-        connection = await dial(address, limits)
-        client = BoundedClient(limits)
-        failure: HostError
+        link = await reach(address, limits)
+        client = BoundedClient(limits, link)
         try:
-            async with asyncio.timeout(limits.greeting_seconds):
-                await client.connect(connection)
-            return cls(client, address, limits)
-        except TimeoutError:
-            greeted = client.greeting is not None
-            explain = failures.negotiation_timed_out if greeted else failures.no_greeting
-            failure = explain(address, limits.greeting_seconds)
-        except (QMPError, OSError, EOFError) as error:
-            failure = _no_session(client, address, limits, error)
+            failure = await _negotiated(client, address, limits)
+            if failure is None:
+                return cls(client, link, address, limits)
+            failure = await link.explain(failure)
         finally:
             if client.runstate is not Runstate.RUNNING:
-                connection.close()
+                link.close()
         raise failure
 
     @property
@@ -203,6 +205,7 @@ class QmpHost:
             raise
         if refusal is not None:
             raise explain_refusal(refusal)
+        failure = await self._link.explain(failure)
         await self._end(failure)
         raise failure
 
@@ -215,10 +218,31 @@ class QmpHost:
     async def _end(self, reason: HostError) -> None:
         """Give the connection up for the first reason there was."""
         self._ended = self._ended or reason
-        await self._client.drop(self._limits.close_seconds)
+        try:
+            await self._client.drop(self._limits.close_seconds)
+        finally:
+            self._link.close()
 
 
-def _by_hand_only(address: ExchangeAddress) -> UsageError:
+async def _negotiated(
+    client: BoundedClient, address: QmpAddress, limits: HostLimits
+) -> HostError | None:
+    """Why a link that is open gave no session; None where it did."""
+    try:
+        async with asyncio.timeout(limits.greeting_seconds):
+            await client.begin()
+    except TimeoutError:
+        greeted = client.greeting is not None
+        explain = failures.negotiation_timed_out if greeted else failures.no_greeting
+        return explain(address, limits.greeting_seconds)
+    except (QMPError, OSError, EOFError) as error:
+        return _no_session(client, address, limits, error)
+    return None
+
+
+def _by_hand_only(
+    address: ExchangeAddress | LibvirtAddress | KubevirtAddress,
+) -> UsageError:
     return UsageError(
         "host-not-by-qmp",
         "This needs a connection to the host",

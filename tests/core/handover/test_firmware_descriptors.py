@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from pathlib import Path
@@ -15,6 +16,7 @@ from watchword.core.handover import firmware_descriptors
 from watchword.core.handover.firmware_descriptors import (
     DescriptorVerdict,
     find_descriptors,
+    installed_images,
     judge_installed,
     standard_folders,
 )
@@ -192,3 +194,19 @@ def test_a_descriptor_that_is_a_pipe_is_not_waited_for(folders, judge):
     os.mkfifo(folders[0] / "50.json")
     [judged] = judge()
     assert "pipe" in judged.problems[0]
+
+
+def test_the_images_at_hand_are_those_that_can_be_used_each_once(folders, image, tmp_path):
+    broken = tmp_path / "broken.fd"
+    broken.write_bytes(b"no multiple of 4096")
+    describe(folders[0], "10-good.json", image)
+    describe(folders[1], "20-the-same.json", image)
+    describe(folders[0], "30-broken.json", broken)
+    describe(folders[0], "40-gone.json", tmp_path / "gone.fd")
+    kernel = {"device": "kernel", "filename": str(image)}
+    describe(folders[0], "50-kernel.json", image, mapping=kernel)
+    (folders[0] / "60-nonsense.json").write_text("[")
+    (folders[0] / "70-hides.json").write_text("")
+    ((path, found),) = installed_images(folders)
+    assert path == str(image)
+    assert found.sha256 == hashlib.sha256(image.read_bytes()).digest()

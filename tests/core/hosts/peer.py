@@ -90,7 +90,7 @@ class Peer:
             chunk = await self.reader.read(65536)
             if not chunk:
                 raise HungUp
-            self._text += chunk.decode()
+            self._text = (self._text + chunk.decode()).lstrip()
 
     async def answer(self, command, value):
         body = {"return": value}

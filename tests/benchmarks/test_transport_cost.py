@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What SSH and TLS cost: the time to attach and one command, against the bare unix socket."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from watchword.core.hosts.qmp import QmpHost
+from watchword.core.hosts.tls_url import TlsAddress
+from watchword.core.hosts.urls import QmpAddress, UnixAddress
+
+from ..core.hosts.peer import HungUp, Peer
+from ..core.hosts.ssh_server import SshServer
+from ..core.hosts.tls_server import Authority
+from ..core.hosts.wires import server_context
+from .ratio import Ratio
+
+COMMANDS = 50
+# An SSH login is a key exchange and a process or three on either side; a TLS handshake two
+# certificates. Both are stated loosely: what they must not do is to grow by a wait of ours.
+MOST_TO_ATTACH = {"ssh": 800.0, "tls": 40.0}
+MOST_PER_COMMAND = {"ssh": 15.0, "tls": 8.0}
+
+
+class Transport:
+    """One server, the ways to it, and the loop that all of it runs in."""
+
+    def __init__(self, folder: Path, sshd: SshServer) -> None:
+        self.runner = asyncio.Runner()
+        pki = Authority().folder(folder / "pki", "server", "client")
+        path = str(folder / "qmp.sock")
+        self._writers: list[asyncio.StreamWriter] = []
+        self._server = self.run(asyncio.start_unix_server(self._serve, path))
+        serving = asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=server_context(pki))
+        self._tls_server = self.run(serving)
+        port = self._tls_server.sockets[0].getsockname()[1]
+        self.addresses: dict[str, QmpAddress] = {
+            "unix": UnixAddress(path),
+            "ssh": sshd.address(path),
+            "tls": TlsAddress("127.0.0.1", port, str(pki)),
+        }
+
+    def run(self, coroutine):
+        return self.runner.run(coroutine)
+
+    async def attach(self, kind: str) -> QmpHost:
+        return await QmpHost.connect(self.addresses[kind])
+
+    async def attach_and_leave(self, kind: str) -> None:
+        await (await self.attach(kind)).close()
+
+    async def ask(self, host: QmpHost) -> None:
+        for _ in range(COMMANDS):
+            assert await host.vcpu_count() == 2
+
+    def close(self) -> None:
+        self._server.close()
+        self._tls_server.close()
+        for writer in self._writers:
+            writer.transport.abort()
+        self.run(asyncio.sleep(0.05))
+        self.runner.close()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._writers.append(writer)
+        peer = Peer(reader, writer)
+        with contextlib.suppress(HungUp, OSError, asyncio.CancelledError):
+            await peer.accept()
+            await peer.serve()
+        writer.transport.abort()
+
+
+@pytest.fixture
+def transport(
+    program: Callable[[str, str], Path], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Transport]:
+    sshd = program("sshd", "openssh-server"), program("ssh", "openssh-client")
+    with (
+        tempfile.TemporaryDirectory(prefix="ww-", dir="/tmp") as folder,
+        SshServer(*sshd) as server,
+    ):
+        monkeypatch.setenv("PATH", server.path)
+        monkeypatch.setenv("XDG_RUNTIME_DIR", folder)
+        transport = Transport(Path(folder), server)
+        yield transport
+        transport.close()
+
+
+@pytest.mark.parametrize("kind", ["ssh", "tls"])
+def test_attaching_over_a_network_costs_its_handshake_and_no_wait_of_ours(
+    transport: Transport, ratio: Ratio, kind: str
+) -> None:
+    ratio(
+        f"attach over {kind} / unix socket",
+        lambda: transport.run(transport.attach_and_leave(kind)),
+        lambda: transport.run(transport.attach_and_leave("unix")),
+        MOST_TO_ATTACH[kind],
+        rounds=5,
+    )
+
+
+@pytest.mark.parametrize("kind", ["ssh", "tls"])
+def test_a_command_over_a_network_costs_little_more_than_over_a_unix_socket(
+    transport: Transport, ratio: Ratio, kind: str
+) -> None:
+    host, floor = transport.run(transport.attach(kind)), transport.run(transport.attach("unix"))
+    try:
+        ratio(
+            f"{COMMANDS} commands over {kind} / unix socket",
+            lambda: transport.run(transport.ask(host)),
+            lambda: transport.run(transport.ask(floor)),
+            MOST_PER_COMMAND[kind],
+            rounds=10,
+        )
+    finally:
+        transport.run(host.close())
+        transport.run(floor.close())

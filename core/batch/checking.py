@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,21 +11,16 @@ from typing import Any
 from ..errors import BadInput, UsageError, WatchwordError
 from ..files import read_file
 from ..guest.document import profile_from_document
-from ..guest.problems import Problem, ProfileInvalid, ProfilePath
+from ..guest.problems import FieldProblem, Problem, ProfileInvalid, ProfilePath
 from ..guest.profile import GuestProfile
 from ..guest.store import ProfileStore
 from ..sev.chain_files import LARGEST_FILE, recognise
 from .fleet import Fleet, FleetLaunch, StatedHost, certificate_paths, is_by_hand, planned
 from .guest_check import GuestFindings, look_at_guest
-from .manifest import (
-    MOST_PROBLEMS,
-    NO_DEFAULTS,
-    LaunchDefaults,
-    LaunchEntry,
-    ReadManifest,
-    read_manifest,
-)
+from .manifest import MOST_LAUNCHES, MOST_PROBLEMS, LaunchEntry, ReadManifest, read_manifest
 from .manifest_errors import ManifestInvalid, ManifestRefused
+from .ranges import count_of, launches_of, read_launch_name
+from .templates import StatedLaunch, Templates
 
 
 @dataclass(slots=True)
@@ -68,7 +63,8 @@ def check_fleet(
         raise ManifestInvalid(field, told[:MOST_PROBLEMS], untold)
     if told:
         raise ManifestRefused(field, told[:MOST_PROBLEMS], untold)
-    return Fleet(launches, tuple(found.warnings))
+    limits = {name: host.limit for name, host in manifest.hosts.items() if host.limit is not None}
+    return Fleet(launches, tuple(found.warnings), limits)
 
 
 class _Check:
@@ -93,35 +89,42 @@ class _Check:
     def run(self) -> tuple[FleetLaunch, ...]:
         """All launches that are sound; what is wrong with the others is in ``found``."""
         self._same_names()
-        launches = [
-            launch
-            for index, entry in self._manifest.entries.items()
-            if (launch := self._launch(("launch", index), entry)) is not None
-        ]
+        templates = Templates(self._manifest)
+        for problem in templates.problems():
+            self.found.add(problem.path, problem.sentence)
+        launches: list[tuple[ProfilePath, FleetLaunch]] = []
+        for index, entry in self._manifest.entries.items():
+            place = ("launch", index)
+            for problem in templates.problems_of(place, entry):
+                self.found.add(problem.path, problem.sentence)
+            if len(launches) + count_of(entry.name) > MOST_LAUNCHES:
+                self._too_many(place)
+                break
+            launches += [
+                (place, launch)
+                for stated in templates.stated(place, entry)
+                if (launch := self._launch(stated)) is not None
+            ]
         self._same_hosts(launches)
         return tuple(launch for _, launch in launches)
 
     # -- one launch ----------------------------------------------------------------
 
-    def _launch(
-        self, place: ProfilePath, entry: LaunchEntry
-    ) -> tuple[ProfilePath, FleetLaunch] | None:
-        defaults = self._manifest.defaults or NO_DEFAULTS
-        self._certificates_of(place, certificate_paths(entry, defaults, self._folder), entry)
-        found = self._profile(place, entry)
+    def _launch(self, stated: StatedLaunch) -> FleetLaunch | None:
+        self._certificates_of(stated)
+        found = self._profile(stated)
         if found is None:
             return None
         where, profile = found
-        self._judge(where, profile, entry)
-        host = self._host(place, where, entry, defaults, profile)
+        self._judge(where, profile, stated.entry)
+        host = self._host(where, stated, profile)
         if host is None:
             return None
-        self._start(place, entry, host)
-        return (place, planned(entry, defaults, profile, host, self._folder))
+        self._start(stated, host)
+        return planned(stated, profile, host, self._folder)
 
-    def _profile(
-        self, place: ProfilePath, entry: LaunchEntry
-    ) -> tuple[ProfilePath, GuestProfile] | None:
+    def _profile(self, stated: StatedLaunch) -> tuple[ProfilePath, GuestProfile] | None:
+        place, entry = stated.place, stated.entry
         if (entry.guest is None) is (entry.profile is None):
             if place[-1] in self._manifest.partial:  # what is missing may be what was misspelt
                 return None
@@ -134,8 +137,8 @@ class _Check:
             )
             return None
         if entry.guest is not None:
-            return self._stored((*place, "guest"), entry.guest)
-        return self._inline((*place, "profile"), entry.name, entry.profile or {})
+            return self._stored(stated.where("guest"), entry.guest)
+        return self._inline((*place, "profile"), stated.name, entry.profile or {})
 
     def _stored(self, place: ProfilePath, name: str) -> tuple[ProfilePath, GuestProfile] | None:
         if name not in self._loaded:
@@ -175,67 +178,62 @@ class _Check:
             self.found.warnings[f"guest profile {profile.name}: {sentence}"] = None
 
     def _host(
-        self,
-        place: ProfilePath,
-        profile_place: ProfilePath,
-        entry: LaunchEntry,
-        defaults: LaunchDefaults,
-        profile: GuestProfile,
+        self, profile_place: ProfilePath, stated: StatedLaunch, profile: GuestProfile
     ) -> str | None:
-        stated = StatedHost.of(entry, defaults, profile)
-        if stated is None:
-            unknown = self._manifest.defaults is None or place[-1] in self._manifest.partial
-            if not unknown:
+        host = StatedHost.of(stated, profile)
+        if host is None:
+            if not (self._manifest.defaults is None or stated.place[-1] in self._manifest.partial):
                 self.found.add(
-                    place,
+                    stated.place,
                     "There is no host to launch on: neither launch, defaults nor profile"
                     " names one.",
                 )
             return None
         try:
-            return stated.url
+            return host.url
         except UsageError as error:
-            where = {"launch": (*place, "host"), "defaults": ("defaults", "host")}
-            self.found.add(
-                where.get(stated.where, profile_place), f"{error.message} {error.remedy}"
-            )
+            self.found.add(host.place or profile_place, f"{error.message} {error.remedy}")
             return None
 
-    def _start(self, place: ProfilePath, entry: LaunchEntry, host: str) -> None:
-        if entry.start is not None and is_by_hand(host):
+    def _start(self, stated: StatedLaunch, host: str) -> None:
+        if stated.entry.start is not None and is_by_hand(host):
             self.found.add(
-                (*place, "start"),
+                stated.where("start"),
                 "Nothing is started from here where all is carried by hand. Leave it out.",
             )
 
-    def _certificates_of(
-        self, place: ProfilePath, paths: tuple[Path, ...], entry: LaunchEntry
-    ) -> None:
-        if not paths:
+    def _certificates_of(self, stated: StatedLaunch) -> None:
+        paths, place = certificate_paths(stated, self._folder)
+        if place is None:
             return
         if paths not in self._certificates:
             self._certificates[paths] = _certificates_problem(paths)
         if said := self._certificates[paths]:
-            own = entry.certificates is not None
-            where = (*place, "certificates") if own else ("defaults", "certificates")
-            self.found.add(where, said)
+            self.found.add(place, said)
 
     # -- between launches ----------------------------------------------------------
+
+    def _too_many(self, place: ProfilePath) -> None:
+        self.found.add(
+            (*place, "name"),
+            f"With it there are more than {MOST_LAUNCHES} launches; that many are the most.",
+        )
 
     def _same_names(self) -> None:
         first: dict[str, int] = {}
         raw = self._manifest.document.get("launch")
         for index, value in enumerate(raw if isinstance(raw, list) else ()):
-            name = value.get("name") if isinstance(value, dict) else None
-            if not isinstance(name, str):
-                continue
-            if name in first:
-                self.found.add(
-                    ("launch", index, "name"),
-                    f"launch[{first[name]}] has this name too. Results go by names: choose"
-                    " another.",
-                )
-            first.setdefault(name, index)
+            text = value.get("name") if isinstance(value, dict) else None
+            for name in _names(text):
+                if name in first:
+                    own = "this name" if name == text else f"the name “{name}”"
+                    self.found.add(
+                        ("launch", index, "name"),
+                        f"launch[{first[name]}] has {own} too. Results go by names: choose"
+                        " another.",
+                    )
+                    break
+                first[name] = index
 
     def _same_hosts(self, launches: list[tuple[ProfilePath, FleetLaunch]]) -> None:
         first: dict[str, str] = {}
@@ -254,6 +252,16 @@ class _Check:
         index = int(place[-1])
         entry = self._manifest.entries[index]
         return key in self._manifest.document["launch"][index] and getattr(entry, key) is None
+
+
+def _names(text: object) -> Iterator[str]:
+    """The names that a launch's name stands for; one that is not sound stands for itself."""
+    if not isinstance(text, str):
+        return
+    try:
+        yield from (named.name for named in launches_of(read_launch_name(text)))
+    except FieldProblem:
+        yield text
 
 
 def _certificates_problem(paths: tuple[Path, ...]) -> str:

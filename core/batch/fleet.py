@@ -3,14 +3,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Final, TypeVar
+from urllib.parse import urlsplit
 
+from ..errors import UsageError
+from ..guest.problems import ProfilePath
 from ..guest.profile import GuestProfile
 from ..hosts.urls import parse_host_url
-from .manifest import LaunchDefaults, LaunchEntry
-from .placeholders import NAME, filled
+from .placeholders import filled
+from .templates import StatedLaunch
 
 DEFAULT_OUT: Final = "out"
 DEFAULT_WAIT: Final = 60
@@ -31,6 +36,9 @@ class FleetLaunch:
     ``start``          program and arguments that start the VM, placeholders not filled in yet
     ``start_seconds``  how long these may take
     ``wait``           seconds to wait for the paused VM
+    ``machine``        what it shares with others on one machine: that one's name under [hosts],
+                       or its host name or certificates; empty where nothing is known of it
+    ``number``         its number, where its name was given as a range
     ``inline``         whether its profile stands in the manifest, and was never the owner's own
     """
 
@@ -44,6 +52,8 @@ class FleetLaunch:
     start_seconds: int
     wait: int
     inline: bool = False
+    machine: str = ""
+    number: str = ""
 
     @property
     def entries(self) -> tuple[str, ...]:
@@ -67,6 +77,21 @@ class Fleet:
 
     launches: tuple[FleetLaunch, ...]
     warnings: tuple[str, ...] = ()
+    limits: Mapping[str, int] = field(default_factory=dict)
+    """Launches that may be under way at once, by machine, for those of which it is stated."""
+
+    def only(self, names: Collection[str]) -> Fleet:
+        """The launches of these names or patterns (``web*``); all, if there is none of these.
+
+        Raises UsageError ``no-such-launch`` for one that fits no launch.
+        """
+        if not names:
+            return self
+        for name in names:
+            if not any(fnmatchcase(launch.name, name) for launch in self.launches):
+                raise _nobody_of_that_name(name)
+        kept = [one for one in self.launches if any(fnmatchcase(one.name, n) for n in names)]
+        return replace(self, launches=tuple(kept))
 
     @property
     def starting(self) -> tuple[str, ...]:
@@ -81,21 +106,22 @@ class Fleet:
 
 @dataclass(frozen=True, slots=True)
 class StatedHost:
-    """A host's URL as it is written, and where: in the launch, the defaults or the profile."""
+    """A host's URL as it is written, and the place of that; None where it is the profile's."""
 
     text: str
-    where: str
+    place: ProfilePath | None
 
     @classmethod
-    def of(
-        cls, entry: LaunchEntry, defaults: LaunchDefaults, profile: GuestProfile
-    ) -> StatedHost | None:
-        """The first of the three that names a host."""
-        if entry.host is not None:
-            return cls(filled(entry.host, {NAME: entry.name}), "launch")
-        if defaults.host is not None:
-            return cls(filled(defaults.host, {NAME: entry.name}), "defaults")
-        return None if profile.host is None else cls(profile.host, "profile")
+    def of(cls, stated: StatedLaunch, profile: GuestProfile) -> StatedHost | None:
+        """The first that names one: launch and templates, machine, defaults, profile."""
+        if stated.entry.host is not None:
+            return cls(filled(stated.entry.host, stated.values), stated.where("host"))
+        if stated.machine is not None and stated.machine[1].url is not None:
+            name, machine = stated.machine
+            return cls(filled(machine.url or "", stated.values), ("hosts", name, "url"))
+        if stated.defaults.host is not None:
+            return cls(filled(stated.defaults.host, stated.values), ("defaults", "host"))
+        return None if profile.host is None else cls(profile.host, None)
 
     @property
     def url(self) -> str:
@@ -104,34 +130,59 @@ class StatedHost:
 
 
 def certificate_paths(
-    entry: LaunchEntry, defaults: LaunchDefaults, folder: Path
-) -> tuple[Path, ...]:
-    """The files with the platform's certificates, none where the host is to be asked."""
-    stated = entry.certificates if entry.certificates is not None else defaults.certificates
-    return tuple(folder / filled(text, {NAME: entry.name}) for text in stated or ())
+    stated: StatedLaunch, folder: Path
+) -> tuple[tuple[Path, ...], ProfilePath | None]:
+    """The files with the platform's certificates, and where they are named; none, and None,
+    where the host is to be asked.
+    """
+    texts, place = stated.entry.certificates, stated.where("certificates")
+    if texts is None and stated.machine is not None:
+        texts, place = stated.machine[1].certificates, ("hosts", stated.machine[0], "certificates")
+    if texts is None:
+        texts, place = stated.defaults.certificates, ("defaults", "certificates")
+    paths = tuple(folder / filled(text, stated.values) for text in texts or ())
+    return paths, place if paths else None
 
 
-def planned(
-    entry: LaunchEntry, defaults: LaunchDefaults, profile: GuestProfile, host: str, folder: Path
-) -> FleetLaunch:
+def planned(stated: StatedLaunch, profile: GuestProfile, host: str, folder: Path) -> FleetLaunch:
     """The launch with all defaults applied; paths begin at ``folder``, the manifest's."""
+    entry, defaults = stated.entry, stated.defaults
     start = None if is_by_hand(host) else entry.start or defaults.start
     inject = _first(entry.inject, defaults.inject)
     wait = _first(entry.wait, defaults.wait)
     seconds = _first(entry.start_seconds, defaults.start_seconds)
+    certificates, _ = certificate_paths(stated, folder)
     return FleetLaunch(
-        name=entry.name,
+        name=stated.name,
         profile=profile,
         host=host,
-        certificates=certificate_paths(entry, defaults, folder),
+        certificates=certificates,
         inject=True if inject is None else inject,
-        folder=folder / (entry.out or defaults.out or DEFAULT_OUT) / entry.name,
+        folder=folder / (entry.out or defaults.out or DEFAULT_OUT) / stated.name,
         start=start,
         start_seconds=DEFAULT_START_SECONDS if seconds is None else seconds,
         wait=(DEFAULT_WAIT if start is not None else 0) if wait is None else wait,
         inline=entry.guest is None,
+        machine=_machine(stated, host, certificates),
+        number=stated.named.number,
     )
+
+
+def _machine(stated: StatedLaunch, host: str, certificates: tuple[Path, ...]) -> str:
+    if stated.machine is not None:
+        return stated.machine[0]
+    return urlsplit(host).hostname or ", ".join(map(str, certificates))
 
 
 def _first(own: _T | None, default: _T | None) -> _T | None:
     return default if own is None else own
+
+
+def _nobody_of_that_name(name: str) -> UsageError:
+    return UsageError(
+        "no-such-launch",
+        "No launch has this name",
+        f"The manifest has none that is called “{name}”, or fits it as a pattern.",
+        "See the names with --dry-run. In a pattern * stands for anything: --only 'web*'.",
+        {"name": name},
+    )

@@ -23,6 +23,7 @@ def start_values(planned: FleetLaunch) -> Mapping[str, str]:
     """What the placeholders of a start command stand for."""
     return {
         "name": planned.name,
+        "number": planned.number,
         "host": planned.host,
         "out": str(planned.folder),
         "policy": f"{planned.profile.policy.value:#x}",

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Annotated, Any, Final
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Final, TypeVar
 
 from pydantic import ConfigDict, Field, ValidationError
 
@@ -25,11 +25,37 @@ MOST_LAUNCHES: Final = 10_000
 MOST_PROBLEMS: Final = 1000
 """Problems that are told of one manifest."""
 _MOST_CERTIFICATES: Final = 64
+_MOST_HOSTS: Final = 10_000
+_MOST_TEMPLATES: Final = 1000
 _FIELD: Final = "the manifest"
+_T = TypeVar("_T", bound=Table)
+
+
+class HostEntry(Table):
+    """A machine on which VMs are launched, under the name that launches give (on)."""
+
+    url: values.Host | None = Field(
+        None, description="URL of a VM's monitor there; {name} and {number} are the launch's"
+    )
+    certificates: Annotated[tuple[values.Path, ...], of.OneOrMore()] | None = Field(
+        None,
+        max_length=_MOST_CERTIFICATES,
+        description="files with this machine's certificates, from the manifest's folder on",
+    )
+    limit: values.Limit | None = Field(
+        None, description="launches that are under way there at once; default: --per-host"
+    )
 
 
 class LaunchDefaults(Table):
     """What holds for every launch that says nothing else; None is not stated."""
+
+    on: Annotated[tuple[of.ProfileName, ...], of.OneOrMore()] | None = Field(
+        None,
+        max_length=_MOST_HOSTS,
+        description="name of the machine under [hosts]; of several, the launches of a range"
+        " take turns",
+    )
 
     host: values.Host | None = Field(
         None, description="URL of the host, before the profile's own; {name} is the launch's name"
@@ -65,14 +91,31 @@ class LaunchDefaults(Table):
 NO_DEFAULTS: Final = LaunchDefaults.model_validate({})
 
 
+class LaunchTemplate(LaunchDefaults):
+    """What launches that name it (template) have in common; before the defaults."""
+
+    extends: of.ProfileName | None = Field(
+        None, description="name of a template, for what is not stated here"
+    )
+    guest: of.ProfileName | None = Field(None, description="name of a guest profile")
+
+
 class LaunchEntry(LaunchDefaults):
-    """One launch: a guest, by its profile's name or with the profile itself, on a host."""
+    """One launch, or a range of them: a guest, by its profile's name or with it, on a host."""
 
     model_config = ConfigDict(
-        json_schema_extra={"oneOf": [{"required": ["guest"]}, {"required": ["profile"]}]}
+        json_schema_extra={
+            "anyOf": [{"required": [key]} for key in ("guest", "profile", "template")],
+            "not": {"required": ["guest", "profile"]},
+        }
     )
 
-    name: of.ProfileName = Field(description="the launch's name; no other launch has it")
+    name: values.LaunchName = Field(
+        description="the launch's name, which no other has; web{1..200} stands for 200 launches"
+    )
+    template: of.ProfileName | None = Field(
+        None, description="name of a template, for what is not stated here"
+    )
     guest: of.ProfileName | None = Field(None, description="name of a guest profile")
     profile: values.InlineProfile | None = Field(
         None,
@@ -88,6 +131,12 @@ class Manifest(Table):
     description: of.LongText = Field("", description="for people")
     defaults: LaunchDefaults = Field(
         NO_DEFAULTS, description="what holds for every launch that says nothing else"
+    )
+    hosts: dict[of.ProfileName, HostEntry] = Field(
+        {}, max_length=_MOST_HOSTS, description="machines, by the names that launches give"
+    )
+    templates: dict[of.ProfileName, LaunchTemplate] = Field(
+        {}, max_length=_MOST_TEMPLATES, description="what launches have in common, by name"
     )
     launch: tuple[LaunchEntry, ...] = Field(
         min_length=1, max_length=MOST_LAUNCHES, description="the launches"
@@ -111,7 +160,12 @@ MANIFEST: Final = DocumentKind(
     "manifest",
     LARGEST_MANIFEST,
     Manifest,
-    {"defaults": LaunchDefaults, "launch": LaunchEntry},
+    {
+        "defaults": LaunchDefaults,
+        "hosts": HostEntry,
+        "launch": LaunchEntry,
+        "templates": LaunchTemplate,
+    },
     _hint,
     {"model_type": "It takes a table of keys and values."},
 )
@@ -124,6 +178,8 @@ class ReadManifest:
     ``entries``   the launches by their position, each without its keys that are not sound
     ``partial``   the positions of those that lack such a key, so that nothing is missed in them
     ``defaults``  None where something in them is not sound
+    ``hosts``, ``templates``  by name, each without its keys that are not sound
+    ``unsound``   places of those that lack such a key
     ``problems``  what is wrong with the form, with places as the document has them
     ``untold``    how many more there are
     """
@@ -133,6 +189,9 @@ class ReadManifest:
     entries: Mapping[int, LaunchEntry]
     defaults: LaunchDefaults | None
     partial: frozenset[int] = frozenset()
+    hosts: Mapping[str, HostEntry] = field(default_factory=dict)
+    templates: Mapping[str, LaunchTemplate] = field(default_factory=dict)
+    unsound: frozenset[ProfilePath] = frozenset()
     problems: tuple[Problem, ...] = ()
     untold: int = 0
 
@@ -158,7 +217,15 @@ def read_manifest(data: bytes, field: str = _FIELD) -> ReadManifest:
             # The model counts the sound ones alone, and finds none.
             problems = [problem for problem in problems if problem.path != ("launch",)]
     else:
-        return ReadManifest(document, text, dict(enumerate(manifest.launch)), manifest.defaults)
+        entries = dict(enumerate(manifest.launch))
+        return ReadManifest(
+            document,
+            text,
+            entries,
+            manifest.defaults,
+            hosts=manifest.hosts,
+            templates=manifest.templates,
+        )
     if fields.is_newer_format(document.get("format")):
         # What a newer format may hold is not for this version to judge.
         of_format = tuple(one for one in problems if one.path == ("format",))
@@ -188,12 +255,38 @@ def _what_is_sound(
     defaults: LaunchDefaults | None = None
     if isinstance(given, dict) and _sound_part(LaunchDefaults, given) == given:
         defaults = LaunchDefaults.model_validate(given)
+    hosts, odd_hosts = _sound_tables(HostEntry, document, "hosts")
+    templates, odd_templates = _sound_tables(LaunchTemplate, document, "templates")
     return ReadManifest(
-        document, text, entries, defaults, frozenset(partial), tuple(problems), untold
+        document,
+        text,
+        entries,
+        defaults,
+        frozenset(partial),
+        hosts,
+        templates,
+        odd_hosts | odd_templates,
+        tuple(problems),
+        untold,
     )
 
 
-def _sound_part(model: type[LaunchDefaults], values: Mapping[str, Any]) -> dict[str, Any]:
+def _sound_tables(
+    model: type[_T], document: Mapping[str, Any], key: str
+) -> tuple[dict[str, _T], frozenset[ProfilePath]]:
+    """The tables under a key by name, without what is not sound in them, and where that was."""
+    given = document.get(key, {})
+    tables: dict[str, _T] = {}
+    unsound: set[ProfilePath] = set()
+    for name, value in given.items() if isinstance(given, dict) else ():
+        kept = _sound_part(model, value) if isinstance(value, dict) else {}
+        tables[name] = model.model_validate(kept)
+        if kept != value:
+            unsound.add((key, name))
+    return tables, frozenset(unsound)
+
+
+def _sound_part(model: type[Table], values: Mapping[str, Any]) -> dict[str, Any]:
     """The table without its keys that are not sound; a name that is not becomes a stand-in."""
     try:
         model.model_validate(values)

@@ -13,11 +13,16 @@ from ..guest import fields
 from ..guest.problems import FieldProblem
 from ..guest.profile import GuestProfile
 from ..guest.value_types import read_by
-from .placeholders import NAME, check_placeholders
+from .placeholders import NAME, NUMBER, check_placeholders
+from .ranges import PATTERN, read_launch_name
 
 LONGEST_WAIT: Final = 3600
 """Seconds that a launch may wait for its VM, and a start command may take."""
-START_KEYS: Final = (NAME, "host", "out", "godh", "session", "policy")
+HIGHEST_LIMIT: Final = 10_000
+"""Launches that may be under way at once, on one host or in all."""
+PLACE_KEYS: Final = (NAME, NUMBER)
+"""What may stand in braces in a host's URL and in paths."""
+START_KEYS: Final = (NAME, NUMBER, "host", "out", "godh", "session", "policy")
 """What may stand in braces in a start command."""
 
 _MOST_WORDS: Final = 256
@@ -31,7 +36,7 @@ def _flag(value: object) -> bool:
 
 
 def _host(value: object) -> str:
-    text = check_placeholders(fields.read_text(value, 2100), (NAME,))
+    text = check_placeholders(fields.read_text(value, 2100), PLACE_KEYS)
     fields.read_host(re.sub(r"[{}]", "", text))
     return text
 
@@ -44,7 +49,7 @@ def _folder(value: object) -> str:
 
 
 def _path(value: object) -> str:
-    return check_placeholders(_folder(value), (NAME,))
+    return check_placeholders(_folder(value), PLACE_KEYS)
 
 
 def _words(value: object) -> tuple[str, ...]:
@@ -59,6 +64,13 @@ def _words(value: object) -> tuple[str, ...]:
     if "{" in words[0] or "}" in words[0]:
         raise FieldProblem("The program itself has no placeholder.")
     return (words[0], *(check_placeholders(word, START_KEYS) for word in words[1:]))
+
+
+def _limit(value: object) -> int:
+    number = fields.read_whole(value, HIGHEST_LIMIT)
+    if number == 0:
+        raise FieldProblem("Nothing would ever be launched there. Give 1 or more.")
+    return number
 
 
 def _seconds(value: object) -> int:
@@ -94,6 +106,10 @@ Host = Annotated[str, *read_by(_host, {"type": "string"})]
 Folder = Annotated[str, *read_by(_folder, _PATH)]
 Path = Annotated[str, *read_by(_path, _PATH)]
 Flag = Annotated[bool, *read_by(_flag, {"type": "boolean"})]
+LaunchName = Annotated[str, *read_by(read_launch_name, {"type": "string", "pattern": PATTERN})]
+Limit = Annotated[
+    int, *read_by(_limit, {"type": "integer", "minimum": 1, "maximum": HIGHEST_LIMIT})
+]
 Seconds = Annotated[int, *read_by(_seconds, _SECONDS)]
 Command = Annotated[tuple[str, ...], *read_by(_words, _WORDS)]
 InlineProfile = Annotated[dict[str, Any], _UncheckedProfile()]

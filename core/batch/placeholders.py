@@ -10,7 +10,9 @@ from typing import Final
 from ..guest.problems import FieldProblem
 
 NAME: Final = "name"
-"""The one placeholder that hosts and paths may have: the launch's name."""
+"""The launch's name."""
+NUMBER: Final = "number"
+"""Its number, where its name was given as a range; else nothing."""
 
 _BRACES: Final = re.compile(r"\{\{|\}\}|\{([a-z_]{1,20})\}|[{}]")
 

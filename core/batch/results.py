@@ -31,9 +31,16 @@ class Outcome(StrEnum):
     """The batch was ended while it was under way."""
     NOT_BEGUN = "not-begun"
     """The batch was ended before."""
+    NOT_TRIED = "not-tried"
+    """Its machine was refused for another launch, so it was left alone; ``error`` says which."""
+    ELSEWHERE = "elsewhere"
+    """Another batch launches it at the same time."""
 
 
 UNFINISHED: Final = (Outcome.INTERRUPTED, Outcome.NOT_BEGUN)
+UNSUCCESSFUL: Final = (Outcome.FAILED, Outcome.NOT_TRIED)
+AWAITED: Final = (Outcome.WAITING, Outcome.ELSEWHERE)
+_MOST_NAMED: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +49,7 @@ class LaunchResult:
 
     ``launch_id``  None if it was never begun
     ``files``      the folder with what the host needs, where it was written
+    ``state``      how far the records say that it is
     """
 
     name: str
@@ -51,6 +59,7 @@ class LaunchResult:
     launch_id: str | None = None
     error: WatchwordError | None = None
     files: Path | None = None
+    state: str | None = None
 
     def as_json(self) -> dict[str, object]:
         """The result with stable field names."""
@@ -62,12 +71,35 @@ class LaunchResult:
             "host": self.host,
             "launch": self.launch_id,
             "outcome": self.outcome.value,
+            **({} if self.state is None else {"state": self.state}),
             **({} if self.files is None else {"files": str(self.files)}),
             **(
                 {}
                 if error is None
                 else {"exit_status": int(error.exit_status), "error": error.as_json()}
             ),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """What several launches have in their way.
+
+    ``example``  what one of them says of it
+    """
+
+    outcome: Outcome
+    example: WatchwordError
+    names: tuple[str, ...]
+
+    def as_json(self) -> dict[str, object]:
+        """The cause with stable field names; the first 20 launches by name."""
+        return {
+            "outcome": self.outcome.value,
+            "code": self.example.code,
+            "title": self.example.title,
+            "count": len(self.names),
+            "names": list(self.names[:_MOST_NAMED]),
         }
 
 
@@ -91,9 +123,23 @@ class BatchSummary:
         """0 if all is done, 7 if a launch failed, 9 if one waits, 130 after an interruption."""
         if self.interrupted:
             return ExitStatus.INTERRUPTED
-        if self.count(Outcome.FAILED):
+        if any(map(self.count, UNSUCCESSFUL)):
             return ExitStatus.BATCH_PARTLY_FAILED
-        return ExitStatus.WAITING if self.count(Outcome.WAITING) else ExitStatus.OK
+        return ExitStatus.WAITING if any(map(self.count, AWAITED)) else ExitStatus.OK
+
+    @property
+    def causes(self) -> tuple[Cause, ...]:
+        """What was in the way of launches, what was so most often first."""
+        found: dict[tuple[Outcome, str], list[LaunchResult]] = {}
+        for result in self.results:
+            if result.error is not None:
+                found.setdefault((result.outcome, result.error.code), []).append(result)
+        causes = [
+            Cause(outcome, results[0].error, tuple(one.name for one in results))
+            for (outcome, _), results in found.items()
+            if results[0].error is not None
+        ]
+        return tuple(sorted(causes, key=lambda cause: -len(cause.names)))
 
     def as_json(self) -> dict[str, object]:
         """The summary with stable field names; failed and waiting launches by name."""
@@ -101,13 +147,14 @@ class BatchSummary:
             "event": "summary",
             "launches": len(self.results),
             "outcomes": {one.value: count for one in Outcome if (count := self.count(one))},
-            "failed": [_brief(one) for one in self._of(Outcome.FAILED)],
-            "waiting": [_brief(one) for one in self._of(Outcome.WAITING)],
+            "failed": [_brief(one) for one in self._of(*UNSUCCESSFUL)],
+            "waiting": [_brief(one) for one in self._of(*AWAITED)],
+            "causes": [cause.as_json() for cause in self.causes],
             "exit_status": int(self.exit_status),
         }
 
-    def _of(self, outcome: Outcome) -> Sequence[LaunchResult]:
-        return [result for result in self.results if result.outcome is outcome]
+    def _of(self, *outcomes: Outcome) -> Sequence[LaunchResult]:
+        return [result for result in self.results if result.outcome in outcomes]
 
 
 def _brief(result: LaunchResult) -> dict[str, object]:

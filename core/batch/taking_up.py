@@ -30,10 +30,11 @@ class LaunchList(Protocol):
 class EarlierLaunches:
     """The newest launch of each guest at each host, abandoned ones left out.
 
-    One look at the records for a whole fleet.
+    One look at the records for a whole fleet; ``others_wrote`` tells when that was.
     """
 
-    def __init__(self, known: LaunchList, fleet: Fleet) -> None:
+    def __init__(self, known: LaunchList, fleet: Fleet, others_wrote: int = 0) -> None:
+        self._others_wrote = others_wrote
         self._newest: dict[tuple[str, str], LaunchSummary] = {}
         for guest in {planned.profile.name for planned in fleet.launches}:
             for summary in known.list(guest=guest):
@@ -45,6 +46,10 @@ class EarlierLaunches:
     def of(self, planned: FleetLaunch) -> LaunchSummary | None:
         """The newest launch of this guest at this host."""
         return self._newest.get((planned.profile.name, planned.host))
+
+    def is_current(self, others_wrote: int) -> bool:
+        """Whether no other process has written anything since."""
+        return others_wrote == self._others_wrote
 
     def refuse_under_way(self, fleet: Fleet) -> None:
         """BadInput ``launches-under-way`` if one that would be begun has been begun already.
@@ -70,7 +75,8 @@ def may_go_on(record: LaunchRecord, planned: FleetLaunch) -> None:
     that is not AMD's is trusted; BadInput ``prepared-otherwise`` for another profile.
     """
     order = record.order
-    if order.platform_waiver or order.policy_waiver or order.trusted_roots or record.simulated:
+    waived = order.platform_waiver or order.policy_waiver or order.firmware_waiver
+    if waived or order.trusted_roots or record.simulated:
         raise VerificationRefused(
             "waived-in-batch",
             "A batch does not go on with what was waived",
@@ -131,8 +137,8 @@ def _under_way(found: Sequence[tuple[FleetLaunch, LaunchSummary]]) -> BadInput:
         "launches-under-way",
         "the manifest",
         f"An earlier run has begun: {', '.join(named)}{more}. Nothing was started now.",
-        "Go on with --phase complete; or give them up with `watchword launch abandon ID`, and"
-        " start anew.",
+        "Go on with --resume, or with --phase complete; or give them up with `watchword launch"
+        " abandon ID`, and start anew.",
         {
             "launches": [
                 {"name": planned.name, "launch": summary.id, "state": summary.state}

@@ -8,13 +8,16 @@ import asyncio
 import contextlib
 import os
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..batch.checking import check_fleet
+from ..batch.intent import BatchOrder, Phase, intent_of
 from ..batch.json_lines import JsonLinesFile
 from ..batch.manifest import LARGEST_MANIFEST
-from ..batch.runner import BatchOrder, Phase, run_batch
+from ..batch.manifest_values import HIGHEST_LIMIT
+from ..batch.runner import run_batch
 from ..batch.taking_up import EarlierLaunches
 from ..errors import UsageError, VaultError, WatchwordError
 from ..files import read_file
@@ -30,15 +33,17 @@ from .vault_options import PASSPHRASE_VARIABLE, opened_vault
 
 if TYPE_CHECKING:
     from ..batch.fleet import Fleet
+    from ..batch.taking_up import LaunchList
+    from ..launch.store import LaunchSummary
 
 _WITHHELD = (PASSPHRASE_VARIABLE, "CREDENTIALS_DIRECTORY")
 """What start commands don't find in their environment: whatever opens the vault."""
 
 _DESCRIPTION = """\
-Launches the guests of a manifest one after the other, without asking anything.
-The whole manifest is checked first, and nothing starts while anything is wrong
-with it; what happens to one launch never stops the others. Nothing is waived:
-profiles pin their chips, and a weak policy is refused.
+Launches the guests of a manifest, many at once, without asking anything. The
+whole manifest is checked first, and nothing starts while anything is wrong with
+it; what happens to one launch never stops the others. Nothing is waived: profiles
+pin their chips, and a weak policy is refused.
 
 stdout has a JSON line for each event and result, and a summary at its end;
 stderr has words for people."""
@@ -47,7 +52,14 @@ exit status: 0 all done, 3 or 6 the manifest can't be run, 7 some launches
 failed, 9 none failed but some wait for somebody, 130 interrupted
 
 example:
-  watchword --batch fleet.toml --check"""
+  watchword --batch fleet.toml --dry-run
+  watchword --batch fleet.toml --resume"""
+DEFAULT_JOBS = 50
+_FILES_FOR_EACH = 8
+"""File descriptors that a launch may need at once: locks, connections, its command's."""
+_FILES_WAITING = 2
+"""The same for a launch that waits: its two locks."""
+_FILES_FOR_US = 64
 
 
 def build_batch_parser() -> Parser:
@@ -71,6 +83,7 @@ def build_batch_parser() -> Parser:
         help="prepare: write what the hosts need; complete: go on with what was prepared;"
         " all (default): both",
     )
+    _add_choices(parser)
     parser.add_argument(
         "--allow-start", action="store_true", help="run the manifest's start commands"
     )
@@ -89,6 +102,50 @@ def build_batch_parser() -> Parser:
     return parser
 
 
+def _add_choices(parser: Parser) -> None:
+    parser.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="check all, and say what would be done with each launch; start nothing",
+    )
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="take up what an earlier run left, wherever it was, and begin what it did not",
+    )
+    parser.add_argument(
+        "--retry-failed",
+        action="store_true",
+        help="like --resume, and what was refused is tried again",
+    )
+    parser.add_argument(
+        "--only",
+        metavar="NAME",
+        action="append",
+        default=[],
+        help="these launches alone; a pattern such as 'web*' too; may be given again",
+    )
+    parser.add_argument(
+        "--jobs",
+        metavar="N",
+        type=_number,
+        default=DEFAULT_JOBS,
+        help=f"launches that are under way at once, default {DEFAULT_JOBS}",
+    )
+    parser.add_argument(
+        "--per-host",
+        metavar="N",
+        type=_number,
+        help="the same for each machine for which the manifest states no limit",
+    )
+
+
+def _number(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:9]) <= HIGHEST_LIMIT:
+        raise argparse.ArgumentTypeError(f"give a number from 1 to {HIGHEST_LIMIT}")
+    return int(text)
+
+
 def _batch(arguments: argparse.Namespace, console: Console) -> Result:
     if arguments.batch is None:
         raise _no_manifest()
@@ -97,21 +154,23 @@ def _batch(arguments: argparse.Namespace, console: Console) -> Result:
         file = None
         if arguments.output is not None:
             file = stack.enter_context(JsonLinesFile(Path(arguments.output), "--output"))
-        teller = BatchTeller(console, file)
-        try:
-            return _run(arguments, console, teller)
-        except WatchwordError as error:
-            teller.failure(error)
-            raise
+        with BatchTeller(console, file) as teller:
+            try:
+                return _run(arguments, console, teller)
+            except WatchwordError as error:
+                teller.failure(error)
+                raise
 
 
 def _run(arguments: argparse.Namespace, console: Console, teller: BatchTeller) -> Result:
     path, phase = Path(arguments.batch), Phase(arguments.phase)
     teller.event({"event": "batch", "manifest": str(path), "phase": phase.value})
-    manifest = _Manifest(path, read_file(path, "the manifest", LARGEST_MANIFEST))
-    if arguments.check:
+    manifest = _Manifest(path, read_file(path, "the manifest", LARGEST_MANIFEST), arguments.only)
+    order = _order(arguments, manifest.folder)
+    if arguments.check or arguments.dry_run:
         entries = entries_if_unattended(arguments, console)
-        return _checked(manifest.fleet(entries), phase, teller, vault_known=entries is not None)
+        fleet = manifest.fleet(entries)
+        return _checked(fleet, order, teller, entries is not None, dry_run=arguments.dry_run)
     with contextlib.ExitStack() as stack:
         try:
             vault = stack.enter_context(opened_vault(arguments, console))
@@ -125,45 +184,108 @@ def _run(arguments: argparse.Namespace, console: Console, teller: BatchTeller) -
         if fleet.inline and not arguments.allow_inline:
             raise _inline_not_allowed([launch.name for launch in fleet.inline])
         teller.warnings(fleet.warnings)
-        surroundings = surroundings_of(arguments, console)
+        _allow_files(min(order.jobs, len(fleet.launches)))
+        # A launch that somebody else works on is told of, and the others don't wait for it.
+        surroundings = replace(surroundings_of(arguments, console), lock_seconds=0.0)
         records = stack.enter_context(Records.open(records_folder()))
         desk = stack.enter_context(desk_over(records, vault, surroundings, console))
         # An older copy of the records is noticed before anything begins.
         teller.event({"event": "records", "rollback": desk.rollback.value})
-        order = BatchOrder(phase=phase, folder=manifest.folder, environment=_environment())
+        teller.begin(len(fleet.launches))
         summary = asyncio.run(
             run_batch(fleet, desk, surroundings, order=order, report=teller.event)
         )
     return Result(teller.summary(summary), (), summary.exit_status)
 
 
+def _order(arguments: argparse.Namespace, folder: Path) -> BatchOrder:
+    return BatchOrder(
+        phase=Phase(arguments.phase),
+        folder=folder,
+        environment=_environment(),
+        jobs=arguments.jobs,
+        per_host=arguments.per_host,
+        resume=arguments.resume or arguments.retry_failed,
+        retry_failed=arguments.retry_failed,
+    )
+
+
+def _allow_files(launches: int) -> None:
+    """Let this process open as many files as so many launches at once may need.
+
+    Raises UsageError ``too-many-jobs`` where the system doesn't allow that.
+    """
+    import resource  # noqa: PLC0415 - not on every system
+
+    needed = launches * _FILES_FOR_EACH + _FILES_FOR_US
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < needed:
+        most = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, most), hard))
+        if launches * _FILES_WAITING + _FILES_FOR_US > most:
+            raise _too_many_jobs((most - _FILES_FOR_US) // _FILES_WAITING)
+
+
 class _Manifest:
     """A manifest's bytes, and where it lies."""
 
-    def __init__(self, path: Path, data: bytes) -> None:
+    def __init__(self, path: Path, data: bytes, only: Sequence[str]) -> None:
         self.folder = path.absolute().parent
+        self._only = only
         self._field = str(path)
         self._data = data
 
     def fleet(self, vault_entries: Collection[str] | None) -> Fleet:
-        """Its launches, checked; raises as ``check_fleet``."""
+        """Its launches, all of them checked, and of these the wanted ones.
+
+        Raises as ``check_fleet`` and ``Fleet.only``.
+        """
         store = ProfileStore(profiles_folder())
-        return check_fleet(self._data, self._field, self.folder, store, vault_entries)
+        fleet = check_fleet(self._data, self._field, self.folder, store, vault_entries)
+        return fleet.only(self._only)
 
 
-def _checked(fleet: Fleet, phase: Phase, teller: BatchTeller, *, vault_known: bool) -> Result:
+def _checked(
+    fleet: Fleet, order: BatchOrder, teller: BatchTeller, vault_known: bool, *, dry_run: bool
+) -> Result:
     """Nothing stands against the manifest, if nothing of an earlier run does."""
     folder = records_folder()
-    if phase is not Phase.COMPLETE and Records.exists(folder):
-        with Records.open(folder) as records:
-            EarlierLaunches(LaunchStore(records), fleet).refuse_under_way(fleet)
-    teller.inline(fleet.inline)
-    teller.warnings(fleet.warnings)
+    with contextlib.ExitStack() as stack:
+        known: LaunchList = _Nothing()
+        if Records.exists(folder):
+            known = LaunchStore(stack.enter_context(Records.open(folder)))
+        earlier = EarlierLaunches(known, fleet)
+        if order.phase is not Phase.COMPLETE and not order.resume:
+            earlier.refuse_under_way(fleet)
+        teller.inline(fleet.inline)
+        teller.warnings(fleet.warnings)
+        for planned in fleet.launches if dry_run else ():
+            found = earlier.of(planned)
+            teller.intended(planned, intent_of(order, found), found)
     return Result(teller.checked(fleet, vault_known=vault_known), ())
+
+
+class _Nothing:
+    """Records that are still to be made."""
+
+    def list(self, *, guest: str | None = None) -> Sequence[LaunchSummary]:
+        """No launch."""
+        del guest
+        return ()
 
 
 def _environment() -> Mapping[str, str]:
     return {key: value for key, value in os.environ.items() if key not in _WITHHELD}
+
+
+def _too_many_jobs(most: int) -> UsageError:
+    return UsageError(
+        "too-many-jobs",
+        "So many launches can't be under way at once here",
+        f"The system lets this process open files for about {most} of them.",
+        f"Say --jobs {most}, or raise the limit on open files (`ulimit -Hn`).",
+        {"most": most},
+    )
 
 
 def _no_manifest() -> UsageError:

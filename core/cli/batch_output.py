@@ -3,17 +3,32 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
 
 from ..batch.fleet import Fleet, FleetLaunch
+from ..batch.intent import Intent
 from ..batch.json_lines import JsonLinesFile
 from ..batch.manifest_errors import ManifestInvalid, ManifestRefused
-from ..batch.results import BatchSummary, LaunchResult, Outcome
+from ..batch.results import BatchSummary, Cause, Outcome
 from ..errors import ExitStatus, WatchwordError
 from .output import Console
 
+if TYPE_CHECKING:
+    from ..launch.store import LaunchSummary
+    from .batch_progress import BatchBar
+
+_INTENDED = {
+    Intent.BEGIN: "would be begun",
+    Intent.GO_ON: "would be taken further",
+    Intent.LEAVE_DONE: "was done before, and would be left alone",
+    Intent.LEAVE_REFUSED: "was refused before; --retry-failed would try it again",
+    Intent.NOTHING_THERE: "was never begun, so there is nothing to complete",
+}
+_MOST_NAMED = 10
 _WORDS = {
     Outcome.DONE: "done: it runs and has its secrets",
     Outcome.VERIFIED: "verified; nothing was handed over",
@@ -21,17 +36,46 @@ _WORDS = {
     Outcome.DONE_BEFORE: "done before; nothing was done now",
     Outcome.WAITING: "WAITING",
     Outcome.FAILED: "FAILED",
-    Outcome.INTERRUPTED: "INTERRUPTED: take it up with --phase complete",
+    Outcome.INTERRUPTED: "INTERRUPTED",
     Outcome.NOT_BEGUN: "not begun",
+    Outcome.NOT_TRIED: "NOT TRIED",
+    Outcome.ELSEWHERE: "left to another batch",
 }
 
 
 class BatchTeller:
-    """Tells each event at once; output that can't be written stops nothing."""
+    """Tells each event at once; output that can't be written stops nothing.
+
+    On a terminal, people see a bar and what went wrong; elsewhere a line for each event.
+    """
 
     def __init__(self, console: Console, file: JsonLinesFile | None) -> None:
         self._console = console
         self._file = file
+        self._bar: BatchBar | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        fault: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._end_bar()
+
+    def begin(self, launches: int) -> None:
+        """So many launches come now."""
+        if sys.stderr is not None and sys.stderr.isatty():
+            from .batch_progress import BatchBar  # noqa: PLC0415 - for terminals alone
+
+            self._bar = BatchBar(launches)
+
+    def _end_bar(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
 
     def event(self, event: Mapping[str, object]) -> None:
         """Something that happened: a JSON line, and words for people if it is of interest."""
@@ -41,9 +85,27 @@ class BatchTeller:
         else:
             self._file.write(value)
             self._console.output_lost |= self._file.lost
+        if self._bar is not None:
+            self._bar.event(event, _LINES["result"])
+            return
         words = _LINES.get(str(event["event"]))
         if words is not None:
             self._console.note(words(event))
+
+    def intended(self, planned: FleetLaunch, intent: Intent, earlier: LaunchSummary | None) -> None:
+        """Tell what would be done with a launch."""
+        self.event(
+            {
+                "event": "intent",
+                "name": planned.name,
+                "guest": planned.profile.name,
+                "host": planned.host,
+                "intent": intent.value,
+                "launch": None if earlier is None else earlier.id,
+                "state": None if earlier is None else earlier.state,
+                "start": planned.start is not None,
+            }
+        )
 
     def warnings(self, warnings: Sequence[str]) -> None:
         """What had better be known before a launch."""
@@ -97,6 +159,7 @@ class BatchTeller:
 
     def summary(self, summary: BatchSummary) -> dict[str, object]:
         """Tell what came of all; the summary as a payload, which is the last line."""
+        self._end_bar()
         payload = summary.as_json()
         if self._file is not None:
             self.event({**payload, "ok": summary.exit_status is ExitStatus.OK})
@@ -104,9 +167,10 @@ class BatchTeller:
             f"{summary.count(one)} {one.value}" for one in Outcome if summary.count(one)
         )
         self._console.note(f"{len(summary.results)} launches: {counts}.")
-        for result in summary.results:
-            if result.outcome in (Outcome.FAILED, Outcome.WAITING) and result.error is not None:
-                self._console.note(f"  {result.outcome.value}: {_short(result)}")
+        for cause in summary.causes:
+            self._console.note(f"  {_cause_line(cause)}")
+        if summary.interrupted:
+            self._console.note("Interrupted. Go on with --resume.")
         return payload
 
 
@@ -119,9 +183,12 @@ def _inline_json(launch: FleetLaunch) -> dict[str, object]:
     }
 
 
-def _short(result: LaunchResult) -> str:
-    error = result.error
-    return result.name if error is None else f"{result.name} ({error.code}): {error.title}"
+def _cause_line(cause: Cause) -> str:
+    names = ", ".join(cause.names[:_MOST_NAMED])
+    more = len(cause.names) - _MOST_NAMED
+    rest = f" and {more} more" if more > 0 else ""
+    error = cause.example
+    return f"{len(cause.names)} {cause.outcome.value} ({error.code}): {error.title}: {names}{rest}"
 
 
 def _launch_line(event: Mapping[str, Any]) -> str:
@@ -134,13 +201,21 @@ def _step_line(event: Mapping[str, Any]) -> str:
 
 def _result_line(event: Mapping[str, Any]) -> str:
     said = f"{event['name']}: {_WORDS[Outcome(event['outcome'])]}"
+    if event["outcome"] == Outcome.INTERRUPTED and event.get("state"):
+        said += f" while it was {event['state']}; --resume goes on"
     error = event.get("error")
     if isinstance(error, Mapping):
         said += f": {error['title']}. {error['message']} {error['remedy']}"
     return said
 
 
+def _intent_line(event: Mapping[str, Any]) -> str:
+    launch = f" ({event['launch']}, {event['state']})" if event["launch"] else ""
+    return f"{event['name']}{launch} {_INTENDED[Intent(event['intent'])]}"
+
+
 _LINES: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
+    "intent": _intent_line,
     "launch": _launch_line,
     "step": _step_line,
     "result": _result_line,

@@ -13,6 +13,7 @@ from ..ledger.ledger import Ledger
 from ..records.database import Records
 from ..vault.vault import Vault
 from .conclusion import Notary
+from .ledger_marks import LedgerMarks
 from .record_seal import RecordSeal
 from .store import LaunchStore
 from .surroundings import Surroundings
@@ -27,6 +28,7 @@ class Archive:
     store: LaunchStore
     seal: RecordSeal
     ledger: Ledger
+    marks: LedgerMarks
     evidence: EvidenceStore
     notary: Notary
     surroundings: Surroundings
@@ -34,12 +36,14 @@ class Archive:
     @classmethod
     def of(cls, records: Records, vault: Vault, surroundings: Surroundings) -> Archive:
         """The archive over these records and this vault."""
+        ledger = Ledger(records, surroundings.clock)
         return cls(
             records,
             vault,
             LaunchStore(records),
             RecordSeal(vault, surroundings.random),
-            Ledger(records, surroundings.clock),
+            ledger,
+            LedgerMarks(ledger),
             EvidenceStore(records, surroundings.clock),
             Notary(vault, surroundings.roots, surroundings.random),
             surroundings,

@@ -20,7 +20,7 @@ from .driver import Observer, unobserved
 from .fault_points import fault_point
 from .guest_status import GuestStatus, look_at_guest, stop_guest
 from .launch_ids import new_launch_id
-from .launch_lock import LaunchLock
+from .launch_lock import LaunchLock, claim_place
 from .launch_run import LaunchRun, no_host
 from .loading import load_record
 from .ordering import order_record
@@ -47,7 +47,8 @@ class LaunchDesk:
     def __init__(self, records: Records, vault: Vault, surroundings: Surroundings) -> None:
         self._archive = Archive.of(records, vault, surroundings)
         self._home = records.path.parent
-        self._runs: list[LaunchRun] = []
+        self._runs: dict[str, LaunchRun] = {}
+        self._tidy_at = _ATTEMPTS
         self._rollback: RollbackVerdict | None = None
         self._closed = False
 
@@ -122,6 +123,23 @@ class LaunchDesk:
             guest=guest, states=states, only_open=only_open, limit=limit
         )
 
+    @property
+    def others_wrote(self) -> int:
+        """A number that is another one as soon as another process has written the records."""
+        return self._archive.records.others_wrote
+
+    def newest(self, guest: str, host: str) -> LaunchSummary | None:
+        """The newest launch of a guest at a host (its URL), abandoned ones left out."""
+        return self._archive.store.newest(guest, host)
+
+    def claim(self, guest: str, host: str) -> LaunchLock | None:
+        """Keep other processes from launching this guest at this host, until it is released.
+
+        None where one is at it. The system gives up what a process that ends has claimed.
+        Raises BadInput ``lock-not-taken``.
+        """
+        return claim_place(self._home, guest, host, self._archive.timestamp())
+
     def show(self, launch_id: str) -> LaunchRecord:
         """What is recorded of a launch, for people; see :meth:`is_intact`."""
         return self._archive.store.load(launch_id).record
@@ -186,7 +204,7 @@ class LaunchDesk:
         if self._closed:
             return
         self._closed = True
-        for run in self._runs:
+        for run in self._runs.values():
             run.close()
         if self._rollback is None:  # nothing was done here, or with an older copy
             return
@@ -215,7 +233,10 @@ class LaunchDesk:
         self, record: LaunchRecord, planned: PlannedLaunch, lock: LaunchLock, observe: Observer
     ) -> LaunchRun:
         run = LaunchRun(self._archive, record, planned, lock, observe)
-        self._runs = [*(one for one in self._runs if not one.closed), run]
+        if len(self._runs) >= self._tidy_at:
+            self._runs = {one.id: one for one in self._runs.values() if not one.closed}
+            self._tidy_at = max(_ATTEMPTS, 2 * len(self._runs))
+        self._runs[run.id] = run
         return run
 
     def _check_rollback(self) -> RollbackVerdict:

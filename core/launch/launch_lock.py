@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import hashlib
 import json
 import os
 import time
@@ -21,6 +22,7 @@ _POLL_SECONDS: Final = 0.02
 _NOTE_LIMIT: Final = 256
 _FLAGS: Final = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 _ATTEMPTS: Final = 100
+_PLACE_DIGITS: Final = 40
 
 
 class LaunchLock:
@@ -60,6 +62,19 @@ class LaunchLock:
         with contextlib.suppress(OSError):
             self._path.unlink()
         os.close(descriptor)
+
+
+def claim_place(home: Path, guest: str, host: str, since: str) -> LaunchLock | None:
+    """The right to launch this guest at this host, until it is released; None where another
+    process has it. Raises BadInput ``lock-not-taken``.
+    """
+    place = hashlib.sha256(f"{guest}\0{host}".encode()).hexdigest()[:_PLACE_DIGITS]
+    try:
+        return LaunchLock.take(home, f"place-{place}", since, 0)
+    except BadInput as error:
+        if error.code != "launch-busy":
+            raise
+        return None
 
 
 def _acquire(path: Path, launch_id: str, deadline: float) -> int:

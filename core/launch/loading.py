@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Final
 
 from ..ledger.entries import EntryKind
 from ..vault.launch_keys import (
@@ -18,8 +17,6 @@ from .kept_packet import KeptPacket
 from .ledger_bodies import launch_body
 from .profile_plan import recorded_profile
 from .record import LaunchRecord, LaunchState
-
-_FINAL: Final = (EntryKind.PACKET_SEALED, EntryKind.LAUNCH_ABANDONED)
 
 
 def load_record(archive: Archive, launch_id: str) -> LaunchRecord:
@@ -51,8 +48,7 @@ def told_in_ledger(archive: Archive, launch_id: str) -> frozenset[EntryKind]:
 
     Raises VerificationRefused ``ledger-broken``.
     """
-    entries = archive.ledger.entries(launch_id=launch_id, kinds=_FINAL)
-    return frozenset(entry.kind for entry in entries)
+    return archive.marks.of(launch_id)
 
 
 def erase_served(archive: Archive, record: LaunchRecord) -> None:

@@ -47,8 +47,7 @@ class RecordSeal:
         record = sealed.record
         if record.vault_id != self._vault.header.vault_id.hex():
             raise _other_vault(record.id)
-        present = {entry.name for entry in self._vault.list()}
-        if RECORD_KEY_ENTRY not in present:
+        if not self._vault.holds(RECORD_KEY_ENTRY):
             raise record_changed(record.id)
         mac = self._mac(self._vault.get(RECORD_KEY_ENTRY), sealed.body)
         if not hmac.compare_digest(mac.encode(), sealed.seal.encode()):

@@ -84,7 +84,9 @@ class LaunchRecorder:
             waiting = [mark.reason for mark in marks if mark.state is StepState.WAITING]
             waits_for = str(waiting[0].get("title", ""))[:_LONGEST_WAIT] if waiting else ""
             told = ToldLaunch.of(launch, self.record.told)
-            self._save(told=told, waits_for=waits_for)
+            # What people are told of a step is worth no wait for the disk: it is told anew.
+            with self._writing(lasting=False):
+                self._write((), told=told, waits_for=waits_for)
 
     # -- hooks of the steps ------------------------------------------------------
 
@@ -229,7 +231,7 @@ class LaunchRecorder:
     # -- writing -----------------------------------------------------------------
 
     @contextmanager
-    def _writing(self) -> Iterator[None]:
+    def _writing(self, *, lasting: bool = True) -> Iterator[None]:
         """A transaction; ``record`` is what the disk has once it is over.
 
         A commit may be reported as failed and have come through all the same: then what is
@@ -239,7 +241,7 @@ class LaunchRecorder:
             self.reload()
         before, self._certain = self.record, False
         try:
-            with self._archive.records.writing():
+            with self._archive.records.writing(lasting=lasting):
                 yield
         except BaseException:
             self.record = before

@@ -103,6 +103,16 @@ class LaunchStore:
             rows = connection.execute(query, (*values, -1 if limit is None else max(0, limit)))
             return tuple(map(LaunchSummary._make, rows))
 
+    def newest(self, guest: str, host: str) -> LaunchSummary | None:
+        """The newest launch of a guest at a host, by its URL as it is; abandoned ones left out."""
+        query = (
+            f"select {_SUMMARY} from launches where guest = ? and host = ? and state <> ?"  # noqa: S608 - our own words
+            " order by created desc, id desc limit 1"
+        )
+        with self._records.reading() as connection:
+            row = connection.execute(query, (guest, host, LaunchState.ABANDONED.value)).fetchone()
+        return None if row is None else LaunchSummary._make(row)
+
     def owner(self, launch_id: str) -> tuple[str, bool]:
         """Whose launch it is, and whether it is simulated; its record may be damaged."""
         check_launch_id(launch_id)

@@ -10,15 +10,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..errors import BadInput
 from ..hosts.limits import DEFAULT_LIMITS, HostLimits
 from ..hosts.protocol import Host
 from ..sev.advisories import Advisories
 from ..sev.chain import RootKeys
 from .deny_list import DenyList, read_deny_list
-from .sev_plan import MoreCertificates, nobody_else_knows
+from .sev_plan import MoreCertificates, no_other_firmware, nobody_else_knows
 
 if TYPE_CHECKING:
     from typing import Self
+
+    from ..sev.firmware import FirmwareImage
 
 Connect = Callable[[str, str], Awaitable[Host]]
 """Reaches the host of a URL for a launch: folders that are carried by hand bear its id."""
@@ -41,6 +44,8 @@ class Surroundings:
     ``roots``, ``advisories``  AMD's keys, and what is publicly known against processors
     ``more_certificates``  what others than the host know, such as AMD's copy of a CEK
     ``deny_list``     platforms that the owner never wants again
+    ``other_firmware``  images at hand that a VM may have been started with by mistake, by name;
+    read only after a mismatch
     ``lock_seconds``  how long another process that works on the same launch is waited for
     """
 
@@ -51,6 +56,7 @@ class Surroundings:
     clock: Callable[[], datetime] = now_utc
     more_certificates: MoreCertificates = nobody_else_knows
     deny_list: DenyList = DenyList()  # noqa: RUF009 - a constant: nothing in it ever changes
+    other_firmware: Callable[[], tuple[tuple[str, FirmwareImage], ...]] = no_other_firmware
     lock_seconds: float = LOCK_SECONDS
 
     @classmethod
@@ -70,7 +76,21 @@ class Surroundings:
             advisories=published_advisories(),
             more_certificates=more_certificates,
             deny_list=read_deny_list(home),
+            other_firmware=installed_firmware,
         )
+
+
+def installed_firmware() -> tuple[tuple[str, FirmwareImage], ...]:
+    """The images that QEMU's descriptors name on this machine; none where those are a mess."""
+    from ..handover.firmware_descriptors import (  # noqa: PLC0415 - after a mismatch alone
+        installed_images,
+        standard_folders,
+    )
+
+    try:
+        return installed_images(standard_folders())
+    except BadInput:
+        return ()
 
 
 def connector(limits: HostLimits = DEFAULT_LIMITS) -> Connect:
@@ -85,8 +105,8 @@ def connector(limits: HostLimits = DEFAULT_LIMITS) -> Connect:
             from ..hosts.exchange import ExchangeHost  # noqa: PLC0415
 
             return ExchangeHost(address, launch_id)
-        from ..hosts.qmp import QmpHost  # noqa: PLC0415
+        from ..hosts.connect import connect_host  # noqa: PLC0415
 
-        return await QmpHost.connect(address, limits)
+        return await connect_host(address, limits)
 
     return connect

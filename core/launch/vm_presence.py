@@ -14,18 +14,31 @@ _FIRST_PAUSE: Final = 0.1
 _LONGEST_PAUSE: Final = 2.0
 _ABSENT: Final = "host-socket-missing"
 _REFUSED: Final = "host-refused-connection"
+_LEFT_BEHIND: Final = ("qmp+unix:", "qmp+ssh:")
+"""Where sockets are files, which a QEMU that ended leaves behind."""
 
 Connect = Callable[[str], Awaitable[Host]]
 """Reaches the host of a URL; raises UsageError or HostError."""
 
 
+def _no_longer() -> float:
+    return _LONGEST_PAUSE
+
+
 async def wait_for_vm(
-    connect: Connect, url: str, seconds: float, *, go_on: str, started_here: bool = False
+    connect: Connect,
+    url: str,
+    seconds: float,
+    *,
+    go_on: str,
+    started_here: bool = False,
+    longest_pause: Callable[[], float] = _no_longer,
 ) -> None:
     """Return once a monitor answers at the URL; what it says is not looked at.
 
     ``seconds``       how long to try; 0 tries once
     ``go_on``         the command that takes the launch on later
+    ``longest_pause`` seconds between two looks, where they are to be more than two
     ``started_here``  whether a command of ours has started it, so that nobody else is awaited
     Raises AnswerPending ``vm-not-started`` where a person has still to start the VM, HostError
     ``vm-did-not-appear`` where our command should have, and any other HostError at once.
@@ -36,7 +49,7 @@ async def wait_for_vm(
         try:
             host = await connect(url)
         except HostError as error:
-            if error.code not in (_ABSENT, _REFUSED):
+            if not nobody_there(error):
                 raise
             left = deadline - asyncio.get_running_loop().time()
             if left <= 0:
@@ -45,7 +58,12 @@ async def wait_for_vm(
             await host.close()
             return
         await asyncio.sleep(min(pause, left))
-        pause = min(2 * pause, _LONGEST_PAUSE)
+        pause = min(2 * pause, max(_LONGEST_PAUSE, longest_pause()))
+
+
+def nobody_there(error: HostError) -> bool:
+    """Whether this is how it looks where no VM was started yet."""
+    return error.code in (_ABSENT, _REFUSED)
 
 
 def _not_there(
@@ -60,8 +78,7 @@ def _not_there(
             f" files that were written, and go on with {go_on}.",
             {"host": url, "connection": error.code},
         )
-    if error.code == _REFUSED and url.startswith("qmp+unix:"):
-        # The file of a socket on which nobody listens is what a QEMU that ended leaves behind.
+    if error.code == _REFUSED and url.startswith(_LEFT_BEHIND):
         return error
     return AnswerPending(
         "vm-not-started",

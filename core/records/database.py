@@ -90,6 +90,12 @@ class Records:
             pass  # opening it will tell
         return True
 
+    @property
+    def others_wrote(self) -> int:
+        """A number that is another one as soon as some other process has written the file."""
+        with self._own_words():
+            return _number(self._connection, "data_version")
+
     def __enter__(self) -> Self:
         return self
 
@@ -106,11 +112,13 @@ class Records:
         _close(self._connection)
 
     @contextlib.contextmanager
-    def writing(self) -> Iterator[sqlite3.Connection]:
+    def writing(self, *, lasting: bool = True) -> Iterator[sqlite3.Connection]:
         """A transaction that no other writer can come between; inside another, part of that one.
 
-        An inner block that fails is undone alone, should the outer one go on. Inside a
-        ``reading`` block it is refused: that one's end would undo what was written.
+        One that is not ``lasting`` does not wait for the disk: a power cut may undo it, but
+        nothing that is written later can outlive it. An inner block that fails is undone
+        alone, should the outer one go on. Inside a ``reading`` block it is refused: that
+        one's end would undo what was written.
         sqlite3.IntegrityError is let through: what broke a rule of the tables knows which.
         """
         if self._connection.in_transaction:
@@ -119,6 +127,8 @@ class Records:
             return
         with self._own_words():
             try:
+                if not lasting:
+                    self._connection.execute("pragma synchronous=normal")
                 self._connection.execute("begin immediate")
                 self._may_write = True
                 yield self._connection
@@ -126,6 +136,8 @@ class Records:
             finally:
                 self._may_write = False
                 self._roll_back()
+                if not lasting:
+                    self._connection.execute("pragma synchronous=full")
 
     @contextlib.contextmanager
     def _inner_writing(self) -> Iterator[None]:

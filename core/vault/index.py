@@ -8,6 +8,7 @@ import hmac
 import json
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from ..errors import UsageError
@@ -53,12 +54,12 @@ class Index:
 
     def build(self) -> bytes:
         """The JSON form: UTF-8, sorted keys, no blanks."""
-        document = {
-            "generation": self.generation,
-            "sealed_entries": self.sealed_entries.hex(),
-            "entries": [_entry_as_json(entry) for entry in self.entries],
-        }
-        return json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
+        entries = b",".join(map(_entry_text, self.entries))
+        return b'{"entries":[%s],"generation":%d,"sealed_entries":"%s"}' % (
+            entries,
+            self.generation,
+            self.sealed_entries.hex().encode(),
+        )
 
     def split(self, sealed_entries: bytes) -> dict[str, bytes]:
         """The sealed form of every entry by name; together they are held against their digest.
@@ -73,6 +74,12 @@ class Index:
             parts[entry.info.name] = sealed_entries[start : start + entry.size]
             start += entry.size
         return parts
+
+
+@lru_cache(maxsize=MOST_ENTRIES)
+def _entry_text(entry: SealedEntry) -> bytes:
+    """The same entry is written with each change of the vault; there is no secret in it."""
+    return json.dumps(_entry_as_json(entry), sort_keys=True, separators=(",", ":")).encode()
 
 
 def _entry_as_json(entry: SealedEntry) -> dict[str, object]:

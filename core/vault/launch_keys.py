@@ -72,8 +72,7 @@ def read_launch_keys(vault: Vault, launch_id: str, binding: bytes) -> tuple[Secr
     ``launch-keys-missing`` where they are erased or were never in this vault.
     """
     names = launch_key_names(launch_id)
-    present = {entry.name for entry in vault.list()}
-    if not present.issuperset(names):
+    if not vault.holds(*names):
         raise keys_missing(launch_id)
     with vault.get(names[2]).reveal() as known:
         if not hmac.compare_digest(known, binding):
@@ -99,7 +98,7 @@ def exchange_keys_for_packet(vault: Vault, launch_id: str, packet: bytes) -> Non
 def read_launch_packet(vault: Vault, launch_id: str) -> bytes | None:
     """What was kept in the place of the keys; None where nothing was, or no more."""
     name = launch_packet_name(launch_id)
-    if name not in {entry.name for entry in vault.list()}:
+    if not vault.holds(name):
         return None
     with vault.get(name).reveal() as view:
         return bytes(view)
@@ -119,8 +118,7 @@ def erase_launch(vault: Vault, launch_id: str) -> bool:
 
 
 def _erase(vault: Vault, names: Iterable[str]) -> bool:
-    present = {entry.name for entry in vault.list()}
-    found = [name for name in names if name in present]
+    found = [name for name in names if vault.holds(name)]
     if found:
         vault.remove(*found)
     return bool(found)

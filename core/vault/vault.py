@@ -231,6 +231,11 @@ class Vault:
         """Names, kinds and times of all entries, by name; no secret."""
         return self._current().infos()
 
+    def holds(self, *names: str) -> bool:
+        """Whether there are entries of all these names."""
+        entries = self._current().entries
+        return all(name in entries for name in names)
+
     def info(self, name: str) -> EntryInfo:
         """What may be shown of an entry. Raises VaultError ``entry-missing``."""
         entries = self._current().entries
@@ -345,18 +350,16 @@ class Vault:
         """The state on disk, read again only if another process has written it."""
         if self._wrap_key.wiped:
             raise closed()
-        stamp = self._storage.stamp()
-        if stamp != self._stamp:
-            self._reload()
-            self._stamp = stamp
-        return self._contents
+        return self._reload()
 
     def _reload(self) -> Contents:
         if self._wrap_key.wiped:
             raise closed()
-        contents = load(self._storage, self._keys, self.generation)
-        self._contents = contents
-        return contents
+        stamp = self._storage.stamp()
+        if stamp is None or stamp != self._stamp:
+            self._contents = load(self._storage, self._keys, self.generation)
+            self._stamp = stamp
+        return self._contents
 
     def _write(self, contents: Contents, keys: SealingKeys | None = None) -> None:
         """Inside ``exclusive``: make this the state of the vault, sealed under these keys."""

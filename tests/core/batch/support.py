@@ -95,7 +95,7 @@ class FakeRun:
             for name in step.answers:
                 self.launch = self.launch.answer(name, "x")
         self.start_order = None
-        self.record = desk.records.get(launch_id)
+        self.record = desk.records.get(launch_id) or SimpleNamespace(state="preparing")
         self.closed = False
 
     async def run(self, until=None):
@@ -129,6 +129,15 @@ class FakeDesk:
         self.trouble = {}
         self.known = []
         self.records = {}
+        self.others_wrote = 0
+        self.claimed = set()
+
+    def claim(self, guest, host):
+        return None if (guest, host) in self.claimed else SimpleNamespace(release=lambda: None)
+
+    def newest(self, guest, host):
+        found = [one for one in self.known if (one.guest, one.host) == (guest, host)]
+        return max(found, key=lambda one: one.created, default=None)
 
     def new(self, order, observe):
         self.orders.append(order)
@@ -155,11 +164,13 @@ class FakeDesk:
         created = f"2026-11-23T14:00:{len(self.known) if at is None else at:02}Z"
         row = (launch_id, profile.name, profile.technology, 0, state, host, "", created, created)
         self.known.insert(0, LaunchSummary(*row))
-        waived = {"platform_waiver": None, "policy_waiver": None, "trusted_roots": ()}
+        waived = dict.fromkeys(("platform_waiver", "policy_waiver", "firmware_waiver"))
+        waived["trusted_roots"] = ()
         self.records[launch_id] = SimpleNamespace(
             id=launch_id,
             guest=profile.name,
             simulated=False,
+            state=state,
             running=created if state in (LaunchState.RUNNING, LaunchState.STOPPED) else None,
             is_abandoned=False,
             order=SimpleNamespace(**{**waived, "profile": profile_text(profile), **order}),

@@ -258,6 +258,7 @@ def test_what_was_never_prepared_can_t_be_completed(batch, desk):
     [
         ({"platform_waiver": "trust me"}, "waived-in-batch"),
         ({"policy_waiver": "trust me"}, "waived-in-batch"),
+        ({"firmware_waiver": "trust me"}, "waived-in-batch"),
         ({"trusted_roots": (b"ark",)}, "waived-in-batch"),
     ],
 )

@@ -61,7 +61,7 @@ def test_what_the_example_needs_is_what_is_missing_without_it(command, example, 
         ".".join(map(str, one["path"]))
         for one in lines(shown.out)[-1]["error"]["details"]["problems"]
     }
-    assert said == {"defaults.certificates", "launch.2.guest"}
+    assert said == {"defaults.certificates", "hosts.rack1.certificates", "launch.1.guest"}
 
 
 def test_the_page_names_every_key_and_every_outcome():

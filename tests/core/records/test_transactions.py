@@ -136,3 +136,22 @@ def test_rows_that_are_kept_are_neither_changed_nor_removed(records, table, word
         connection.execute(change.format(table, ROWS[table]))
     with records.reading() as connection:
         assert connection.execute(f"select count(*) from {table}").fetchone() == (1,)
+
+
+def test_a_block_that_need_not_last_is_seen_all_the_same_and_the_next_one_waits(folder, records):
+    with records.writing(lasting=False) as connection:
+        add_nonce(records, 1)
+        assert connection.execute("pragma synchronous").fetchone()[0] == 1
+    with Records.open(folder) as other:
+        assert nonces(other) == nonces(records)
+    with records.writing() as connection:
+        assert connection.execute("pragma synchronous").fetchone()[0] == 2
+
+
+def test_another_process_s_writing_is_noticed(folder, records):
+    before = records.others_wrote
+    add_nonce(records, 1)
+    assert records.others_wrote == before
+    with Records.open(folder) as other:
+        add_nonce(other, 2)
+    assert records.others_wrote != before

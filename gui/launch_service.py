@@ -17,6 +17,7 @@ from typing import Final
 from watchword.core.errors import BadInput, WatchwordError
 from watchword.core.files import read_file
 from watchword.core.guest.store import ProfileStore, profiles_folder
+from watchword.core.launch.archive import Archive
 from watchword.core.launch.desk import LaunchDesk
 from watchword.core.launch.guest_status import GuestStatus
 from watchword.core.launch.launch_run import LaunchRun
@@ -25,6 +26,7 @@ from watchword.core.launch.record import LaunchRecord
 from watchword.core.launch.sev_steps import Observer
 from watchword.core.launch.store import LaunchStore, LaunchSummary
 from watchword.core.launch.surroundings import Surroundings
+from watchword.core.ledger.ledger import Ledger
 from watchword.core.records.database import Records, records_folder
 from watchword.core.sev.certificates import AmdCertificate
 from watchword.core.sev.chain_files import LARGEST_FILE, recognise
@@ -95,6 +97,20 @@ class LaunchService:
         """A launch's newest document; raises as ``evidence_bytes``."""
         return evidence_bytes(launch_id, form, self.surroundings(ask_amd=False))
 
+    def newest_entry(self, launch_id: str) -> int:
+        """The sequence of a launch's newest entry in the ledger. Raises BadInput."""
+        with Records.open(records_folder()) as records:
+            entries = Ledger(records).entries(launch_id=launch_id, limit=1, newest_first=True)
+            newest = next(iter(entries), None)
+        if newest is None:
+            raise BadInput(
+                "no-ledger-entry",
+                f"launch {launch_id}",
+                "The ledger has no entry of it.",
+                "Verify the ledger on its page: entries may have been cut off.",
+            )
+        return newest.sequence
+
     def guests(self) -> tuple[str, ...]:
         """The names of the profiles."""
         return ProfileStore(profiles_folder()).names()
@@ -110,6 +126,7 @@ class LaunchService:
             trusted_roots=roots,
             platform_waiver=wanted.platform_waiver or None,
             policy_waiver=wanted.policy_waiver or None,
+            firmware_waiver=wanted.firmware_waiver or None,
         )
 
     # -- in the loop ---------------------------------------------------------------
@@ -125,19 +142,27 @@ class LaunchService:
         # A keyring may ask by itself, and take its time.
         await asyncio.to_thread(self._open_vault)
         with Records.open(records_folder()) as records:
-            desk = LaunchDesk(records, LentVault(self.vaults), surroundings)
+            vault = LentVault(self.vaults)
+            desk = LaunchDesk(records, vault, surroundings)
             try:
                 yield desk
             finally:
+                vault.put_notes_off()
                 self._close(desk)
+                if vault.put_off:
+                    await asyncio.to_thread(self._note_news, surroundings)
 
-    def new_run(self, wanted: Wanted) -> OpenRun:
+    def new_run(self, wanted: Wanted | LaunchOrder) -> OpenRun:
         """Opens a new launch when it is called; see RunKind RECORDED."""
+        ask_amd = isinstance(wanted, Wanted) and wanted.ask_amd
 
         async def begin(desk: LaunchDesk, observe: Observer) -> LaunchRun:
-            return desk.new(await asyncio.to_thread(self.order, wanted), observe)
+            order = wanted
+            if isinstance(order, Wanted):
+                order = await asyncio.to_thread(self.order, order)
+            return desk.new(order, observe)
 
-        return self._opener(begin, ask_amd=wanted.ask_amd)
+        return self._opener(begin, ask_amd=ask_amd)
 
     def earlier_run(self, launch_id: str) -> OpenRun:
         """Takes a launch up again when it is called."""
@@ -185,7 +210,21 @@ class LaunchService:
         try:
             desk.close()
         except WatchwordError as error:  # what was done stays done
-            self.note = f"{error.title}. {error.message}"
+            self._tell(error)
+
+    def _note_news(self, surroundings: Surroundings) -> None:
+        """Have the keyring take note of what is new: it may ask somebody, and take its time.
+
+        A Records connection belongs to one thread, so this one has its own.
+        """
+        try:
+            with Records.open(records_folder()) as records:
+                Archive.of(records, LentVault(self.vaults), surroundings).note_news()
+        except WatchwordError as error:
+            self._tell(error)
+
+    def _tell(self, error: WatchwordError) -> None:
+        self.note = f"{error.title}. {error.message}"
 
 
 def read_certificates(paths: tuple[str, ...], pasted: tuple[str, ...]) -> CertificateFiles:

@@ -33,12 +33,14 @@ class Launching(QObject):
     ``wizardWanted`` with a RecordedLaunch to be shown
     ``checkWanted``  the page *Check a platform* is to be shown
     ``tryItNow``     a rehearsal is wanted
+    ``ledgerWanted`` with the sequence of an entry of the ledger that is to be shown
     """
 
     homeChanged = Signal()
     wizardWanted = Signal(object)
     checkWanted = Signal()
     tryItNow = Signal()
+    ledgerWanted = Signal(int)
     failed = Signal(object)
 
     def __init__(
@@ -111,6 +113,7 @@ class Launching(QObject):
         wizard: RecordedLaunch = RecordedLaunch(
             self._bridge, self.service, guest=guest, summary=summary, at_once=at_once
         )
+        wizard.ledgerWanted.connect(self.ledgerWanted)
         self.wizardWanted.emit(wizard)
 
 

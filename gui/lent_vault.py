@@ -23,6 +23,8 @@ class LentVault(Vault):
     def __init__(self, service: VaultService) -> None:
         # Without the base class's: there are no keys in here.
         self._service = service
+        self._puts_off = False
+        self.put_off = False
 
     def close(self) -> None:
         """Nothing: whoever lends it closes it."""
@@ -57,8 +59,18 @@ class LentVault(Vault):
         with self._service.opened() as vault:
             return vault.ledger_head
 
+    def put_notes_off(self) -> None:
+        """From now on write nothing into the keyring, which may keep one waiting.
+
+        Whether something was to be written stands in ``put_off`` afterwards.
+        """
+        self._puts_off = True
+
     def write_anchor(self, ledger_head: str | HeadFrom | None = None) -> bool:
-        """See Vault."""
+        """See Vault; False too where it is put off."""
+        if self._puts_off:
+            self.put_off = True
+            return False
         with self._service.opened() as vault:
             return vault.write_anchor(ledger_head)
 
@@ -66,6 +78,11 @@ class LentVault(Vault):
         """See Vault."""
         with self._service.opened() as vault:
             return vault.list()
+
+    def holds(self, *names: str) -> bool:
+        """See Vault."""
+        with self._service.opened() as vault:
+            return vault.holds(*names)
 
     def info(self, name: str) -> EntryInfo:
         """See Vault."""

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from PySide6.QtCore import Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QCloseEvent, QKeySequence, QPaintEvent, QShortcut
@@ -21,11 +21,16 @@ from .theme import Scheme, Theme
 if TYPE_CHECKING:
     from PySide6.QtWidgets import QMessageBox
 
+    from .notifier import Notifier
+    from .pages.ledger_page import LedgerPage
     from .pages.vault_service import VaultService
+    from .wizard.flow import Need
     from .wizard.recorded_launch import RecordedLaunch
     from .wizard.try_it_now import TryItNow
 
 _FIRST_SIZE: Final = (1120, 760)
+_LEDGER: Final = 3
+"""Where its page is in the sidebar."""
 
 
 class MainWindow(QMainWindow):
@@ -80,6 +85,7 @@ class MainWindow(QMainWindow):
         launching.homeChanged.connect(self._change_home)
         launching.wizardWanted.connect(self.open_wizard)
         launching.checkWanted.connect(self._show_checking)
+        launching.ledgerWanted.connect(self._show_ledger_entry)
         launching.tryItNow.connect(self.try_it_now)
         self.start.launchGuest.connect(launching.choose)
         self.start.checkPlatform.connect(launching.show_check)
@@ -116,7 +122,7 @@ class MainWindow(QMainWindow):
         from .pages.ledger_page import LedgerPage  # noqa: PLC0415 - once it is to be seen
         from .pages.ledger_service import LedgerService  # noqa: PLC0415 - once it is to be seen
 
-        return LedgerPage(self._bridge, LedgerService())
+        return LedgerPage(self._bridge, LedgerService(vaults=self.vaults))
 
     def _add_shortcuts(self) -> None:
         for number in range(len(self.entries)):
@@ -152,6 +158,14 @@ class MainWindow(QMainWindow):
                 self._stack.addWidget(page)
                 page.left.connect(lambda: self.show_page(0))
             self._stack.setCurrentWidget(page)
+
+    @Slot(int)
+    def _show_ledger_entry(self, sequence: int) -> None:
+        """Leave the wizard for an entry of the ledger."""
+        self.close_wizard()
+        self.show_page(_LEDGER)
+        page = cast("LedgerPage", self._pages[self.entries[_LEDGER].title])
+        page.show_entry(sequence)
 
     @Slot()
     def _change_home(self) -> None:
@@ -194,9 +208,23 @@ class MainWindow(QMainWindow):
         self.close_wizard()
         self.wizard = wizard
         wizard.left.connect(self.close_wizard)
+        wizard.frame.personNeeded.connect(self._tell_person)
         self._whole.addWidget(wizard)
         self._whole.setCurrentWidget(wizard)
         wizard.begin()
+
+    @cached_property
+    def notifier(self) -> Notifier:
+        """Tells a person who looks elsewhere that he is needed."""
+        from .notifier import Notifier  # noqa: PLC0415 - once a launch is on its way
+
+        return Notifier(self)
+
+    @Slot(object)
+    def _tell_person(self, needed: Need) -> None:
+        if self.wizard is not None and self.wizard.frame.conductor is not None:
+            launch = self.wizard.frame.conductor.launch
+            self.notifier.tell(needed, launch.id, simulated=launch.simulated)
 
     @Slot()
     def close_wizard(self) -> None:

@@ -15,6 +15,8 @@ from watchword.core.vault.header import OpenWith
 from .asking import ask
 from .bridge import Bridge
 from .pages.vault_dialogs import PassphraseDialog
+from .pages.vault_given import Given
+from .pages.vault_key_dialogs import TokenDialog
 from .pages.vault_service import VaultService, VaultState, VaultView
 
 
@@ -22,9 +24,11 @@ class VaultGate(QObject):
     """Calls what waits for the vault once it is open; one thing waits at a time.
 
     ``refused``  with a VaultError: it can't be opened, or there is none
+    ``dismissed``  nobody wants to open it now
     """
 
     refused = Signal(object)
+    dismissed = Signal()
 
     def __init__(self, bridge: Bridge, service: VaultService, window: QWidget) -> None:
         super().__init__(window)
@@ -32,7 +36,7 @@ class VaultGate(QObject):
         self._service = service
         self._window = window
         self._then: Callable[[], object] | None = None
-        self.dialog: PassphraseDialog | None = None
+        self.dialog: PassphraseDialog | TokenDialog | None = None
 
     def open_then(self, then: Callable[[], object]) -> None:
         """Have the vault opened, then do this; what waited before waits no longer."""
@@ -51,10 +55,10 @@ class VaultGate(QObject):
                 then()
         elif view.error is not None:
             self._failed(view.error)
-        elif view.state is VaultState.CLOSED and view.open_with is OpenWith.PASSPHRASE:
-            self._ask()
+        elif view.state is VaultState.ABSENT:
+            self._failed(_no_vault())
         else:
-            self._failed(_no_vault() if view.state is VaultState.ABSENT else _elsewhere())
+            self._ask(view)
 
     def _failed(self, problem: object) -> None:
         error = cast("WatchwordError", problem)
@@ -64,18 +68,27 @@ class VaultGate(QObject):
             self._then = None
             self.refused.emit(error)
 
-    def _ask(self) -> None:
+    def _ask(self, view: VaultView) -> None:
         if self.dialog is None:
-            self.dialog = PassphraseDialog(self._window)
+            if view.open_with is OpenWith.PKCS11:
+                self.dialog = TokenDialog(view.token or "", self._window)
+            else:
+                self.dialog = PassphraseDialog(self._window)
             self.dialog.agreed.connect(self._unlock)
             self.dialog.finished.connect(self._forget)
+            self.dialog.rejected.connect(self.dismissed)
             self.dialog.open()
 
     @Slot()
     def _unlock(self) -> None:
-        if self.dialog is not None:
-            passphrase = self.dialog.take()
-            self._submit(lambda: self._service.unlock(passphrase))
+        dialog = self.dialog
+        if isinstance(dialog, TokenDialog):
+            given = dialog.take()
+        elif dialog is not None:
+            given = Given(open_with=OpenWith.PASSPHRASE, passphrase=dialog.take())
+        else:
+            return
+        self._submit(lambda: self._service.unlock_with(given))
 
     @Slot()
     def _forget(self) -> None:
@@ -92,13 +105,4 @@ def _no_vault() -> VaultError:
         "There is no vault yet",
         "A launch keeps its keys in the vault, and takes the guest's secrets from there.",
         "Make one on the page Vault, and put the guest's secrets into it.",
-    )
-
-
-def _elsewhere() -> VaultError:
-    return VaultError(
-        "vault-opens-otherwise",
-        "The vault is not opened in this way here",
-        "It opens by something that this window does not ask for.",
-        "Open it on the page Vault, or use the command line.",
     )

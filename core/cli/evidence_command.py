@@ -165,7 +165,7 @@ def _open(arguments: argparse.Namespace, console: Console) -> Result:
 def _signer(arguments: argparse.Namespace, console: Console) -> Result:
     with opened_vault(arguments, console) as vault:
         if arguments.new:
-            _make_key(vault)
+            make_signing_key(vault)
         key = signing_key(vault)
     try:
         fingerprint = signer_fingerprint(key)
@@ -178,7 +178,8 @@ def _signer(arguments: argparse.Namespace, console: Console) -> Result:
     return Result({"signer": fingerprint}, lines)
 
 
-def _make_key(vault: Vault) -> None:
+def make_signing_key(vault: Vault) -> None:
+    """Make the owner's signing key, unless there is one."""
     if any(entry.name == SIGNING_KEY_ENTRY for entry in vault.list()):
         return
     key = new_signing_key(os.urandom)

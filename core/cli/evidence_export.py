@@ -5,16 +5,14 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import json
 import os
 from pathlib import Path
-from typing import Any, Final
 
-from ..bounded_json import parse_json
 from ..errors import BadInput, UsageError
-from ..evidence.envelope import LARGEST_ENVELOPE, open_envelope
+from ..evidence.envelope import LARGEST_ENVELOPE
 from ..evidence.html_page import evidence_page
-from ..evidence.redaction import RedactedEvidence, opens, redact
+from ..evidence.redaction import RedactedEvidence, redact
+from ..evidence.salts_file import LARGEST_SALTS, build_salts, opened_texts
 from ..evidence.store import EvidenceStore
 from ..evidence.verify import verify_evidence
 from ..files import read_file
@@ -24,13 +22,6 @@ from .evidence_verify import load_own_files, load_trust
 from .new_files import NewFile, write_new_files
 from .output import Console, Result, table
 from .vault_options import opened_vault
-
-_SALTS_FORMAT: Final = 1
-_LARGEST_SALTS: Final = 1 << 20
-_HOW_TO_CHECK: Final = (
-    "Keep this file to yourself. To open one commitment to somebody, tell him its field, salt and"
-    " text: the commitment is the SHA-256 of the salt's 32 bytes followed by the text in UTF-8."
-)
 
 
 def export(arguments: argparse.Namespace, console: Console) -> Result:
@@ -53,7 +44,7 @@ def export(arguments: argparse.Namespace, console: Console) -> Result:
     redacted = _redacted(arguments, console, envelope) if arguments.redact else None
     if redacted is not None:
         envelope = redacted.envelope
-        files.append(NewFile(salts, _salts_file(redacted), "--salts"))
+        files.append(NewFile(salts, build_salts(redacted), "--salts"))
     content = _page(arguments, envelope) if arguments.html else envelope
     write_new_files([*files, NewFile(out, content, "--out")])
     payload: dict[str, object] = {
@@ -114,16 +105,6 @@ def _redacted(arguments: argparse.Namespace, console: Console, envelope: bytes) 
         key.wipe()
 
 
-def _salts_file(redacted: RedactedEvidence) -> bytes:
-    content = {
-        "format": _SALTS_FORMAT,
-        "how": _HOW_TO_CHECK,
-        "document_sha256": hashlib.sha256(redacted.envelope).hexdigest(),
-        "openings": [opening.as_json() for opening in redacted.openings],
-    }
-    return (json.dumps(content, indent=2) + "\n").encode()
-
-
 def _page(arguments: argparse.Namespace, envelope: bytes) -> bytes:
     # Whose key it is, a page can't say: whoever reads it has to compare the fingerprint.
     trust = load_trust(arguments, accept_unknown_signer=True)
@@ -134,60 +115,7 @@ def open_commitments(arguments: argparse.Namespace, console: Console) -> Result:
     """Hold each text and salt against its commitment in the document."""
     del console
     envelope = read_file(arguments.file, "FILE", LARGEST_ENVELOPE)
-    predicate = open_envelope(envelope, "FILE").statement.to_json()["predicate"]
-    given = _read_salts(arguments.salts, hashlib.sha256(envelope).hexdigest())
-    shown: list[tuple[str, str]] = []
-    for opening in given:
-        commitment = _at(predicate, opening["field"])
-        if not opens(commitment, bytes.fromhex(opening["salt"]), opening["text"]):
-            raise _bad_salts(f"It does not open “{opening['field'][:80]}” of this document.")
-        shown.append((opening["field"], opening["text"]))
+    salts = read_file(arguments.salts, "--salts", LARGEST_SALTS)
+    shown = opened_texts(envelope, salts, "FILE", "--salts")
     payload = {"opened": [{"field": place, "text": text} for place, text in shown]}
     return Result(payload, table(shown, indent=""))
-
-
-def _read_salts(path: str, document: str) -> list[dict[str, str]]:
-    try:
-        text = read_file(path, "--salts", _LARGEST_SALTS).decode()
-    except UnicodeDecodeError:
-        raise _bad_salts("It is not text in UTF-8.") from None
-    value: Any = parse_json(text, "--salts", deepest=4)
-    if not isinstance(value, dict) or value.get("format") != _SALTS_FORMAT:
-        raise _bad_salts("It is no file of salts.")
-    if value.get("document_sha256") != document:
-        raise _bad_salts("It belongs to another document.")
-    openings = value.get("openings")
-    if not isinstance(openings, list) or not all(map(_is_opening, openings)):
-        raise _bad_salts("Its openings can't be read.")
-    return openings
-
-
-def _is_opening(value: object) -> bool:
-    if not isinstance(value, dict) or set(value) != {"field", "salt", "text"}:
-        return False
-    salt = value["salt"]
-    is_hex = isinstance(salt, str) and len(salt) == 64 and set(salt) <= set("0123456789abcdef")
-    return is_hex and all(isinstance(part, str) for part in value.values())
-
-
-def _at(predicate: dict[str, Any], place: str) -> str:
-    """The commitment at such a place as ``secrets[0].entry``; empty if there is none."""
-    value: Any = predicate
-    for part in place.replace("]", "").replace("[", ".").split(".")[:8]:
-        if isinstance(value, dict):
-            value = value.get(part)
-        elif isinstance(value, list) and part.isascii() and part.isdigit() and len(part) < 5:
-            value = value[int(part)] if int(part) < len(value) else None
-        else:
-            return ""
-    found = value.get("commitment") if isinstance(value, dict) else None
-    return found if isinstance(found, str) else ""
-
-
-def _bad_salts(problem: str) -> BadInput:
-    return BadInput(
-        "bad-salts",
-        "--salts",
-        problem,
-        "Give the file that `watchword evidence export --redact` wrote beside this document.",
-    )

@@ -71,7 +71,9 @@ class CheckPage(PageFrame):
         label.setBuddy(self.host)
         given.body.addWidget(label)
         given.body.addWidget(self.host)
-        given.body.addWidget(TextLabel(self.tr("Or, or as well, files:"), quiet=True))
+        given.body.addWidget(
+            TextLabel(self.tr("And any certificate files that you have:"), quiet=True)
+        )
         given.body.addWidget(self.files)
         given.body.addWidget(self.ask_amd)
         given.body.addWidget(self.checking, 0, Qt.AlignmentFlag.AlignLeft)

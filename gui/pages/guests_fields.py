@@ -52,6 +52,8 @@ class Field(QWidget):
             words.setTextFormat(Qt.TextFormat.AutoText)
             words.setBuddy(widget)
         widget.setAccessibleName(label.replace("&", ""))
+        if isinstance(widget, QComboBox) and (line := widget.lineEdit()) is not None:
+            line.setAccessibleName(widget.accessibleName())
         self._problem = ProblemLine(widget)
         heading = QHBoxLayout()
         heading.setSpacing(TIGHT)

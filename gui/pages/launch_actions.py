@@ -179,7 +179,9 @@ class LaunchActions(QWidget):
         if summary is not None:
             words = self.tr("Having the host pause the guest…")
             work = partial(self._service.stop, summary.id)
-            self.gate.open_then(lambda: self._do(words, work, self._show_stopped))
+            self.gate.open_then(
+                lambda: self._do(words, work, self._show_stopped, self._tell_unknown)
+            )
 
     def _ask_reason(self) -> None:
         summary = self._summary
@@ -205,12 +207,15 @@ class LaunchActions(QWidget):
         words: str,
         work: Callable[[], Coroutine[object, object, object]],
         then: Callable[[object], object],
+        cancelled: Callable[[], object] | None = None,
     ) -> None:
         if self._job is not None:
             return
         self._banner.clear()
         self.line.begin(words)
         self._job = ask_async(self._bridge, self, work, then, self._fail)
+        if cancelled is not None:
+            self._job.cancelled.connect(cancelled)
         self._job.finished.connect(self._end)
         self.show_summary(self._summary)
 
@@ -245,20 +250,32 @@ class LaunchActions(QWidget):
                 self.tr("The host's word alone proves nothing."),
             )
             return
-        message = self.tr("A fresh report that its processor signed: an approved launch runs.")
+        message = self.tr(
+            "A fresh report that the processor signed names an approved launch. That it is {state}"
+            " at this moment is the host's word."
+        ).format(state=runs)
         if not status.recomputed:
             message += " " + self.tr(
                 "It was compared with the recorded digest: an approved file has changed since."
             )
         self._banner.show_message(
             Tone.OK,
-            self.tr("The guest is {state}, confirmed just now").format(state=runs),
+            self.tr("The guest is the one you launched, confirmed just now"),
             message,
             self.tr("Launch digest: {digest}").format(digest=grouped_hex(digest.hex())),
         )
 
     def _show_stopped(self, _nothing: object) -> None:
         self._banner.show_message(Tone.INFO, self.tr("The host says that the guest is paused"))
+
+    @Slot()
+    def _tell_unknown(self) -> None:
+        self._banner.show_message(
+            Tone.WARN,
+            self.tr("It is not known whether the guest was paused"),
+            self.tr("The host may have heard the order before you cancelled."),
+            self.tr("Ask for its status."),
+        )
 
     def _show_abandoned(self, _nothing: object) -> None:
         self._banner.show_message(

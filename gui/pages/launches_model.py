@@ -49,7 +49,16 @@ def state_look(state: str) -> Look:
     def say(text: str) -> str:
         return QCoreApplication.translate("LaunchState", text)
 
-    looks: dict[str, Look] = {
+    return _looks(say).get(state) or Look("warn", shown_line(state, 40), Tone.WARN)
+
+
+def longest_state() -> str:
+    """The longest of the words for a state."""
+    return max((state_look(state).word for state in LaunchState), key=len)
+
+
+def _looks(say: Callable[[str], str]) -> dict[str, Look]:
+    return {
         LaunchState.PREPARING: Look("circle", say("Begun"), Tone.NEUTRAL),
         LaunchState.PREPARED: Look("clock", say("Waits for the VM"), Tone.INFO),
         LaunchState.VERIFIED: Look("ok", say("Verified"), Tone.INFO),
@@ -60,7 +69,6 @@ def state_look(state: str) -> Look:
         LaunchState.REFUSED: Look("bad", say("Refused"), Tone.BAD),
         LaunchState.ABANDONED: Look("remove", say("Abandoned"), Tone.NEUTRAL),
     }
-    return looks.get(state) or Look("warn", shown_line(state, 40), Tone.WARN)
 
 
 def local_time(text: str) -> str:
@@ -68,6 +76,8 @@ def local_time(text: str) -> str:
     when = QDateTime.fromString(text, Qt.DateFormat.ISODate)
     if not when.isValid():
         return shown_line(text, 40)
+    if QLocale().language() is QLocale.Language.C:  # whose short form nobody can read
+        return when.toLocalTime().toString("yyyy-MM-dd HH:mm")
     return QLocale().toString(when.toLocalTime(), QLocale.FormatType.ShortFormat)
 
 

@@ -28,12 +28,15 @@ from ..launch_service import LaunchService
 from ..widgets.banner import Banner
 from ..widgets.empty_state import EmptyState
 from ..widgets.fonts import LARGE, NORMAL, SMALL, TIGHT
+from ..widgets.simulated import simulated_word
 from ..widgets.text_label import TextLabel
 from .launch_actions import LaunchActions, may_resume
-from .launches_model import Column, LaunchesModel
+from .launches_model import Column, LaunchesModel, longest_state
 from .launches_rows import CalmRows
 
-_WIDTHS: Final = {Column.STATE: 170, Column.GUEST: 110, Column.BEGUN: 130}
+_WIDTHS: Final = {Column.GUEST: 110, Column.BEGUN: 130, Column.WAITS: 120}
+_BESIDE_STATE: Final = 44
+"""Pixels for the icon before a state, and the gaps."""
 _PAUSE: Final = 120
 """Milliseconds after the last key before the list is filtered."""
 
@@ -80,6 +83,11 @@ class LaunchesPage(QWidget):
         self.table = QTableView()
         self.actions_row = LaunchActions(bridge, service, self.banner, self)
         self.empty = EmptyState("search", self.tr("No launch fits the filter"))
+        self.none = EmptyState(
+            "launches",
+            self.tr("No launches yet"),
+            self.tr("Choose a guest above and press Launch, or try a rehearsal first."),
+        )
         self._pause = QTimer(self)
         self._pause.setSingleShot(True)
         self._pause.setInterval(_PAUSE)
@@ -123,10 +131,11 @@ class LaunchesPage(QWidget):
         rows.setDefaultSectionSize(self.fontMetrics().height() + 2 * SMALL)
         header = table.horizontalHeader()
         header.setHighlightSections(False)
-        for column in (Column.HOST, Column.WAITS):
-            header.setSectionResizeMode(column, QHeaderView.ResizeMode.Stretch)
+        header.setSectionResizeMode(Column.HOST, QHeaderView.ResizeMode.Stretch)
         for column, width in _WIDTHS.items():
             table.setColumnWidth(column, width)
+        longest = self.fontMetrics().horizontalAdvance(f"{longest_state()} · {simulated_word()}")
+        table.setColumnWidth(Column.STATE, longest + _BESIDE_STATE)
 
     def _lay_out(self) -> None:
         top = QHBoxLayout()
@@ -152,7 +161,9 @@ class LaunchesPage(QWidget):
         column.addSpacing(TIGHT)
         column.addLayout(filtering)
         column.addWidget(self.table, 1)
-        column.addWidget(self.empty, 1)
+        for empty in (self.empty, self.none):
+            column.addWidget(empty, 1)
+            empty.hide()
         column.addWidget(self.actions_row)
 
     def _connect(self) -> None:
@@ -185,6 +196,7 @@ class LaunchesPage(QWidget):
         wanted = self.guests.currentText() or last
         self.guests.clear()
         self.guests.addItems(list(guests))
+        self.guests.setPlaceholderText("" if guests else self.tr("No guest yet"))
         self.guests.setCurrentIndex(max(0, self.guests.findText(wanted)))
         for widget in (self.guests, self.launch):
             widget.setEnabled(bool(guests))
@@ -203,7 +215,10 @@ class LaunchesPage(QWidget):
             row = 0
         nothing = self.model.rowCount() == 0
         self.table.setVisible(not nothing)
-        self.empty.setVisible(nothing)
+        self.empty.setVisible(nothing and self.model.total > 0)
+        self.none.setVisible(self.model.total == 0)
+        self.search.setEnabled(self.model.total > 0)
+        self.only_open.setEnabled(self.model.total > 0)
         if row >= 0:
             self.table.selectRow(row)
             self.table.setCurrentIndex(self.model.index(row, 0))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The page of the ledger: what happened, whether it is whole, and a copy of it."""
+"""The page of the ledger: what happened, whether it is whole, whom a weakness concerns."""
 
 from __future__ import annotations
 
@@ -7,30 +7,34 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final, TypeVar
 
-from PySide6.QtCore import Qt, QTimer, Slot
+from PySide6.QtCore import QSignalBlocker, QTimer, Slot
 from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLineEdit, QPushButton, QVBoxLayout, QWidget
 
 from watchword.core.errors import WatchwordError
 from watchword.core.ledger.entries import EntryKind
-from watchword.core.ledger.heads import LedgerHead
 from watchword.core.ledger.verification import LedgerVerdict
 
 from ..bridge import Bridge
+from ..vault_gate import VaultGate
 from ..widgets.banner import Banner
 from ..widgets.busy_line import BusyLine
-from ..widgets.copy_button import CopyButton
 from ..widgets.empty_state import EmptyState
-from ..widgets.explained import Explained
-from ..widgets.fonts import NORMAL, SMALL, monospace
+from ..widgets.foldable import Foldable
+from ..widgets.fonts import NORMAL, SMALL
 from ..widgets.page_frame import PageFrame
-from ..widgets.path_field import PathField, PathKind
 from ..widgets.section import Section
 from ..widgets.text_label import TextLabel
 from ..widgets.tones import Tone
-from .ledger_service import MOST_SHOWN, LedgerService, LedgerView
+from .evidence_section import EvidenceSection
+from .evidence_service import EvidenceService
+from .ledger_affected import AffectedSearch
+from .ledger_check import CheckSection
+from .ledger_save import AcceptDialog, SaveDialog
+from .ledger_service import MOST_SHOWN, Accepted, LedgerService, LedgerView, Sought
 from .ledger_table import EntryView, LedgerTable
-from .ledger_words import kind_look, verdict_remedy, verdict_sentence
+from .ledger_words import kind_look
 from .page_dialog import PageDialog
+from .page_dialogs import PageDialogs
 from .page_work import PageWork, lay_out_now
 
 T = TypeVar("T")
@@ -39,19 +43,8 @@ _TYPING: Final = 300
 """Milliseconds after the last key before entries are looked for."""
 
 
-class SaveDialog(PageDialog):
-    """Asks for a new file."""
-
-    def __init__(self, title: str, sentence: str, parent: QWidget) -> None:
-        super().__init__(title, sentence, self.tr("Save"), parent)
-        self.file = PathField(self.tr("&New file"), PathKind.SAVE, purpose="ledger")
-        self.file.pathChanged.connect(lambda path: self.set_allowed(bool(path.strip())))
-        self.body.addWidget(self.file)
-        self.set_allowed(False)
-
-
 class LedgerPage(PageFrame):
-    """Shows what the service says; nothing here writes to the ledger."""
+    """Shows what the service says; all that is ever written is that an older copy counts."""
 
     def __init__(
         self, bridge: Bridge, service: LedgerService, parent: QWidget | None = None
@@ -62,34 +55,43 @@ class LedgerPage(PageFrame):
         )
         self.title, self.icon = title, "ledger"
         self._service = service
-        self.dialog: SaveDialog | None = None
+        self._wanted: int | None = None
         self.banner, self._line = Banner(), BusyLine()
         self.work = PageWork(bridge, self._line, self.banner, self)
+        self._dialogs = PageDialogs(self.work, self.banner, self)
         self.empty = EmptyState(
             "ledger",
             self.tr("Nothing was recorded yet"),
-            self.tr("The ledger begins with your first launch, also with a rehearsal."),
+            self.tr("The ledger begins with your first launch."),
+            self.tr("There should be &one…"),
         )
+        self.empty.chosen.connect(self._look_for_lost)
         self.launch, self.kinds = QLineEdit(), QComboBox()
         self.table, self.entry = LedgerTable(), EntryView()
         self._none = TextLabel(quiet=True)
-        self.known = PathField(self.tr("A &head from earlier (optional)"), purpose="ledger")
-        self.verifying = self._button(self.tr("&Verify now"), self._verify)
-        self.verifying.setProperty("primary", True)
+        self.check = CheckSection(with_keyring=service.vaults is not None)
+        self.known, self.verdict = self.check.known, self.check.verdict
+        self.verifying, self.saving = self.check.verifying, self.check.saving
         self.exporting = self._button(self.tr("E&xport…"), self._ask_export)
-        self.saving = self._button(self.tr("&Save the head…"), self._ask_head)
-        self.verdict = Banner()
-        self._head = TextLabel()
+        self.affected = AffectedSearch()
+        documents = EvidenceService(service.vaults, service.folder)
+        self.evidence = EvidenceSection(bridge, documents, self.work, self._dialogs, self)
+        self.gate = None if service.vaults is None else VaultGate(bridge, service.vaults, self)
         self._typing = QTimer(self)
         self._typing.setSingleShot(True)
         self._typing.setInterval(_TYPING)
         self._typing.timeout.connect(self.refresh)
         self._lay_out()
-        self.work.busyChanged.connect(self._follow_work)
+        self._connect()
 
     def widget(self) -> QWidget:
         """Itself."""
         return self
+
+    @property
+    def dialog(self) -> PageDialog | None:
+        """The dialog that is open over the page."""
+        return self._dialogs.dialog
 
     @Slot()
     def refresh(self) -> None:
@@ -100,13 +102,40 @@ class LedgerPage(PageFrame):
             return
         data = self.kinds.currentData()
         kind = EntryKind(data) if data else None
-        call = partial(self._service.look, self.launch.text().strip(), kind)
+        launch = self.launch.text().strip()
+        call = partial(self._service.look, launch, kind, self._wanted)
         words = self.tr("Reading the ledger…")
         self.work.start(words, call, self.show_view, failed=self._not_read, can_cancel=True)
 
+    def show_entry(self, sequence: int) -> None:
+        """Show the entry of this number, whatever was looked for before."""
+        for field in (self.launch, self.kinds):
+            with QSignalBlocker(field):
+                if isinstance(field, QLineEdit):
+                    field.clear()
+                else:
+                    field.setCurrentIndex(0)
+        self._wanted = sequence
+        self.refresh()
+
     @Slot()
     def _typed(self) -> None:
+        self._wanted = None
         self._typing.start()
+
+    @Slot()
+    def _kind_chosen(self) -> None:
+        self._wanted = None
+        self.refresh()
+
+    @Slot()
+    def _look_for_lost(self) -> None:
+        """Nothing is here: a head from earlier, or the keyring, knows whether that is right."""
+        self.empty.hide()
+        self.recorded.show()
+        self.list.hide()
+        self._affected_card.hide()
+        self.known.edit.setFocus()
 
     # -- parts -------------------------------------------------------------------------
 
@@ -119,19 +148,41 @@ class LedgerPage(PageFrame):
     def _lay_out(self) -> None:
         for widget in (self.banner, self._line, self.empty):
             self.content.addWidget(widget)
+        self.list = QWidget()
+        entries = QVBoxLayout(self.list)
+        entries.setContentsMargins(0, 0, 0, 0)
+        entries.setSpacing(NORMAL)
+        entries.addLayout(self._filter())
+        for shown in (self.table, self._none, self.entry):
+            entries.addWidget(shown)
         self.recorded = QWidget()
         column = QVBoxLayout(self.recorded)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(NORMAL)
-        column.addLayout(self._filter())
-        column.addWidget(self.table)
-        column.addWidget(self._none)
-        column.addWidget(self.entry)
-        column.addWidget(self._check_section())
+        self._affected_card = self._card(self.affected)
+        for part in (self.list, self.check, self._affected_card):
+            column.addWidget(part)
         self.content.addWidget(self.recorded)
+        self.content.addWidget(self._card(self.evidence))
         self.empty.hide()
         self.recorded.hide()
+
+    def _connect(self) -> None:
         self.table.chosen.connect(self.entry.show_entry)
+        self.check.verifyWanted.connect(self._verify)
+        self.check.saveWanted.connect(self._ask_head)
+        self.check.acceptWanted.connect(self._ask_reason)
+        self.affected.searchWanted.connect(self._search)
+        self.affected.entryWanted.connect(self.show_entry)
+        self.work.busyChanged.connect(self._follow_work)
+        if self.gate is not None:
+            self.gate.refused.connect(self.check.show_refusal)
+
+    def _card(self, part: Foldable) -> Section:
+        card = Section()
+        card.setAccessibleName(part.button.accessibleName())
+        card.body.addWidget(part)
+        return card
 
     def _filter(self) -> QHBoxLayout:
         self.launch.setPlaceholderText(self.tr("Launch"))
@@ -142,7 +193,7 @@ class LedgerPage(PageFrame):
         self.kinds.addItem(self.tr("Everything"), "")
         for kind in EntryKind:
             self.kinds.addItem(kind_look(kind).word, kind.value)
-        self.kinds.currentIndexChanged.connect(self.refresh)
+        self.kinds.currentIndexChanged.connect(self._kind_chosen)
         row = QHBoxLayout()
         row.setSpacing(SMALL)
         row.addWidget(self.launch, 1)
@@ -150,41 +201,13 @@ class LedgerPage(PageFrame):
         row.addWidget(self.exporting)
         return row
 
-    def _check_section(self) -> Section:
-        section = Section(self.tr("Is it whole?"))
-        section.body.addWidget(
-            TextLabel(
-                self.tr("Every entry is held against its hash, and against the one before it."),
-                quiet=True,
-            )
-        )
-        section.body.addWidget(self.known)
-        row = QHBoxLayout()
-        row.setSpacing(SMALL)
-        for button in (self.verifying, self.saving):
-            row.addWidget(button)
-        row.addStretch(1)
-        section.body.addLayout(row)
-        section.body.addWidget(self.verdict)
-        self._head_row = QWidget()
-        head = QHBoxLayout(self._head_row)
-        head.setContentsMargins(0, 0, 0, 0)
-        head.setSpacing(SMALL)
-        head.addWidget(Explained("ledger-head", self.tr("Head"), quiet=True))
-        self._head.setFont(monospace(self._head.font()))
-        head.addWidget(self._head, 1)
-        self.copying = CopyButton("", self.tr("head of the ledger"))
-        head.addWidget(self.copying, 0, Qt.AlignmentFlag.AlignTop)
-        self._head_row.hide()
-        section.body.addWidget(self._head_row)
-        return section
-
     # -- what is shown -------------------------------------------------------------------
 
     def show_view(self, view: LedgerView) -> None:
         """Show the entries that were found."""
         self.empty.setVisible(not view.begun)
-        self.recorded.setVisible(view.begun)
+        for widget in (self.recorded, self.list, self._affected_card):
+            widget.setVisible(view.begun)
         if view.entries != self.table.entries:
             self.table.show_entries(view.entries)
             self.entry.show_entry(None)
@@ -193,10 +216,21 @@ class LedgerPage(PageFrame):
             words = self.tr(
                 "Only the newest {n} are shown; choose a kind or a launch to see older ones."
             ).format(n=MOST_SHOWN)
+        if view.newer:
+            words = self.tr("Newer entries are not shown; choose a filter to see all again.")
         self._none.say(words)
         self._none.setVisible(bool(words))
+        self._select_wanted()
+
+    def _select_wanted(self) -> None:
+        wanted = self._wanted
+        if wanted is not None and self.table.select_entry(wanted):
+            lay_out_now()
+            self.show_widget(self.entry)
+            self.table.setFocus()
 
     def _not_read(self, error: WatchwordError) -> None:
+        self._wanted = None
         self.banner.show_error(error)
         if error.code != "bad-launch-id":
             self.recorded.show()
@@ -204,34 +238,65 @@ class LedgerPage(PageFrame):
 
     @Slot(bool)
     def _follow_work(self, busy: bool) -> None:
-        for button in (self.verifying, self.exporting, self.saving):
+        for button in (self.verifying, self.exporting, self.saving, self.affected.searching):
             button.setEnabled(not busy)
-        if self.dialog is not None:
-            self.dialog.set_busy(busy)
 
-    # -- verifying -----------------------------------------------------------------------
+    # -- verifying, searching ------------------------------------------------------------
 
     @Slot()
     def _verify(self) -> None:
-        self.verdict.clear()
-        self._head_row.hide()
-        words = self.tr("Verifying the whole ledger…")
-        call = partial(self._service.verify, self.known.path)
+        self.check.clear()
+        if self.gate is not None and self.check.anchor.isChecked():
+            self.gate.open_then(partial(self._start_verifying, anchor=True))
+        else:
+            self._start_verifying(anchor=False)
+
+    def _start_verifying(self, *, anchor: bool) -> None:
         self.work.start(
-            words, call, self._show_verdict, failed=self.verdict.show_error, can_cancel=True
+            self.tr("Verifying the whole ledger…"),
+            partial(self._service.verify, self.known.path, anchor=anchor),
+            self.check.show_check,
+            failed=self.check.show_refusal,
+            can_cancel=True,
         )
 
-    def _show_verdict(self, verdict: LedgerVerdict) -> None:
-        title = self.tr("The ledger is whole")
-        remedy = verdict_remedy(verdict)
-        self.verdict.show_message(Tone.OK, title, verdict_sentence(verdict), remedy)
-        if verdict.head is not None:
-            self._show_head(verdict.head)
+    @Slot(object)
+    def _search(self, sought: Sought) -> None:
+        self.affected.clear()
+        self.work.start(
+            self.tr("Searching the whole ledger…"),
+            partial(self._service.affected, sought),
+            self.affected.show_affected,
+            failed=self.affected.answer.show_error,
+            can_cancel=True,
+        )
 
-    def _show_head(self, head: LedgerHead) -> None:
-        self._head.say(head.text)
-        self.copying.set_text_to_copy(head.text)
-        self._head_row.show()
+    # -- older records ---------------------------------------------------------------------
+
+    @Slot()
+    def _ask_reason(self) -> None:
+        dialog = AcceptDialog(self)
+
+        def accept() -> None:
+            call = partial(self._service.accept_older, dialog.reason.text().strip())
+            words = self.tr("Recording that these records count…")
+            self._dialogs.do(words, call, self._show_accepted)
+
+        dialog.agreed.connect(accept)
+        self._dialogs.open(dialog)
+
+    def _show_accepted(self, accepted: Accepted) -> None:
+        title = self.tr("The older records count now, as entry {n} tells")
+        message = self.tr("The keyring has noted it.")
+        remedy = ""
+        if accepted.open_launches:
+            remedy = self.tr(
+                "These launches are open in them. Abandon each that may have been completed"
+                " since: {launches}"
+            ).format(launches=", ".join(accepted.open_launches))
+        words = title.format(n=accepted.entry.sequence)
+        self.verdict.show_message(Tone.WARN, words, message, remedy)
+        self.show_entry(accepted.entry.sequence)
 
     # -- files ---------------------------------------------------------------------------
 
@@ -248,7 +313,7 @@ class LedgerPage(PageFrame):
             text = words.format(n=verdict.entries, path=path)
             self.banner.show_message(Tone.OK, self.tr("The ledger is exported"), text)
 
-        self._open(dialog, self._service.export, done)
+        self._save(dialog, self._service.export, done)
 
     @Slot()
     def _ask_head(self) -> None:
@@ -261,38 +326,15 @@ class LedgerPage(PageFrame):
             self,
         )
 
-        def done(head: LedgerHead, path: str) -> None:
-            self._show_head(head)
-            self.verdict.show_message(Tone.OK, self.tr("The head is saved"), path)
+        self._save(dialog, self._service.export_head, self.check.show_saved)
 
-        self._open(dialog, self._service.export_head, done)
-
-    def _open(
+    def _save(
         self, dialog: SaveDialog, save: Callable[[str], T], done: Callable[[T, str], None]
     ) -> None:
-        def failed(error: WatchwordError) -> None:
-            if dialog is self.dialog:
-                dialog.show_error(error)
-            else:
-                self.banner.show_error(error)
-
         def start() -> None:
             path = dialog.file.path
+            words = self.tr("Writing the file…")
+            self._dialogs.do(words, partial(save, path), lambda result: done(result, path))
 
-            def saved(result: T) -> None:
-                done(result, path)
-                if dialog is self.dialog:
-                    dialog.accept()
-
-            call = partial(save, path)
-            self.work.start(self.tr("Writing the file…"), call, saved, failed=failed)
-
-        self.dialog = dialog
         dialog.agreed.connect(start)
-        dialog.finished.connect(self._forget_dialog)
-        dialog.open()
-
-    @Slot()
-    def _forget_dialog(self) -> None:
-        if self.sender() is self.dialog:
-            self.dialog = None
+        self._dialogs.open(dialog)

@@ -32,6 +32,7 @@ from .ledger_words import happened, kind_look, member, why
 from .vault_entries import shown_time
 
 _ROWS_SEEN: Final = 9
+_FEWEST_SEEN: Final = 3
 _WHAT: Final = 2
 
 
@@ -60,9 +61,9 @@ class LedgerTable(QTableWidget):
         self.setShowGrid(False)
         self.setWordWrap(False)
         self.verticalHeader().hide()
-        row = self.fontMetrics().height() + NORMAL
-        self.verticalHeader().setDefaultSectionSize(row)
-        self.setMinimumHeight(row * (_ROWS_SEEN + 1))
+        self._row = self.fontMetrics().height() + NORMAL
+        self.verticalHeader().setDefaultSectionSize(self._row)
+        self._fit(0)
         header = self.horizontalHeader()
         header.setHighlightSections(False)
         header.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
@@ -89,6 +90,7 @@ class LedgerTable(QTableWidget):
     def show_entries(self, entries: Sequence[LedgerEntry]) -> None:
         """Show these in place of those before."""
         self.entries = tuple(entries)
+        self._fit(len(entries))
         self.clearSelection()
         self.setRowCount(len(entries))
         for row, entry in enumerate(entries):
@@ -105,6 +107,20 @@ class LedgerTable(QTableWidget):
                     look = kind_look(entry.kind)
                     item.setIcon(tone_icon(look.icon, look.tone))
                 self.setItem(row, column, item)
+
+    def _fit(self, rows: int) -> None:
+        """As high as its rows, within reason: few leave no hole, and many scroll."""
+        seen = min(max(rows, _FEWEST_SEEN), _ROWS_SEEN) + 1
+        self.setFixedHeight(self._row * seen + NORMAL)
+
+    def select_entry(self, sequence: int) -> bool:
+        """Choose the entry of this number; False where it is not shown."""
+        for row, entry in enumerate(self.entries):
+            if entry.sequence == sequence:
+                self.selectRow(row)
+                self.scrollTo(self.model().index(row, 0))
+                return True
+        return False
 
     def _choose(self) -> None:
         rows = {index.row() for index in self.selectedIndexes()}

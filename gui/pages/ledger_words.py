@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from PySide6.QtCore import QCoreApplication
 
+from watchword.core.ledger.anchor import RollbackVerdict
 from watchword.core.ledger.entries import EntryKind, LedgerEntry
 from watchword.core.ledger.verification import LedgerVerdict
 
@@ -67,6 +68,10 @@ def kind_look(kind: EntryKind) -> Look:
         EntryKind.ROLLBACK_ACCEPTED: Look(
             "warn", translate(_CONTEXT, "An older copy was accepted"), Tone.WARN
         ),
+        EntryKind.IMAGE_BUILT: Look("file", translate(_CONTEXT, "An image was built"), Tone.INFO),
+        EntryKind.IMAGE_REKEYED: Look(
+            "secret", translate(_CONTEXT, "An image's key was replaced"), Tone.INFO
+        ),
     }[kind]
 
 
@@ -103,10 +108,26 @@ def verdict_sentence(verdict: LedgerVerdict) -> str:
     return text
 
 
-def verdict_remedy(verdict: LedgerVerdict) -> str:
+def verdict_remedy(verdict: LedgerVerdict, rollback: RollbackVerdict | None = None) -> str:
     """What that does not say, and what to do about it."""
+    sentences = []
     if verdict.known_heads:
-        return translate(_CONTEXT, "It has what it had when the head was taken.")
+        sentences.append(translate(_CONTEXT, "It has what it had when the head was taken."))
+    if rollback is RollbackVerdict.CHECKED:
+        sentences.append(
+            translate(
+                _CONTEXT, "It has the entry that the keyring has noted: these are no older records."
+            )
+        )
+    elif rollback is RollbackVerdict.NOT_DETECTABLE:
+        sentences.append(
+            translate(
+                _CONTEXT,
+                "The keyring has noted no head of it, so an older copy would go unnoticed.",
+            )
+        )
+    if sentences:
+        return " ".join(sentences)
     return translate(
         _CONTEXT,
         "Whether entries are missing at its end only a head from earlier can show: save the head,"

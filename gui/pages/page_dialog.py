@@ -8,9 +8,12 @@ from typing import Final
 from PySide6.QtCore import QEvent, Qt, Signal
 from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import (
+    QComboBox,
     QDialog,
     QFrame,
     QHBoxLayout,
+    QLineEdit,
+    QPlainTextEdit,
     QPushButton,
     QScrollArea,
     QVBoxLayout,
@@ -20,6 +23,7 @@ from PySide6.QtWidgets import (
 from watchword.core.errors import WatchwordError
 
 from ..widgets.banner import Banner
+from ..widgets.drop_area import DropArea
 from ..widgets.fonts import LARGE, NORMAL, SMALL
 from ..widgets.text_label import TextLabel
 from .page_work import lay_out_now
@@ -27,6 +31,7 @@ from .page_work import lay_out_now
 _WIDTH: Final = 560
 _BESIDE: Final = 48
 """Pixels of the screen that a dialog leaves free, for the frame and a panel."""
+_MOST_WIDGETS: Final = 1000
 
 
 class _Sheet(QWidget):
@@ -67,6 +72,7 @@ class PageDialog(QDialog):
         self.agreeing.clicked.connect(self._agree)
         self._allowed = True
         self._busy = False
+        self._begun = False
         self._lay_out(title, sentence)
         self.setMinimumWidth(_WIDTH)
 
@@ -104,6 +110,24 @@ class PageDialog(QDialog):
         self._fit()
         super().showEvent(event)
         lay_out_now()
+        self._begin_at_first_field()
+
+    def _begin_at_first_field(self) -> None:
+        """Who opens a dialog with fields wants to fill them in; other dialogs choose themselves."""
+        if self._begun or self._sheet.isAncestorOf(self.focusWidget() or self):
+            return
+        self._begun = True
+        kinds = (QLineEdit, QPlainTextEdit, QComboBox, DropArea)
+        widget = self._sheet.nextInFocusChain()
+        for _ in range(_MOST_WIDGETS):
+            if widget is None or widget is self._sheet:
+                return
+            if isinstance(widget, kinds) and self._sheet.isAncestorOf(widget):
+                target = widget.browse if isinstance(widget, DropArea) else widget
+                if target.isVisible() and target.isEnabled():
+                    target.setFocus(Qt.FocusReason.OtherFocusReason)
+                    return
+            widget = widget.nextInFocusChain()
 
     def _fit(self) -> None:
         """Grow with the content, up to the height of the screen; beyond that it scrolls."""

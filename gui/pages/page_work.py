@@ -7,7 +7,9 @@ import asyncio
 from collections.abc import Callable
 from typing import Final, TypeVar, cast
 
-from PySide6.QtCore import QCoreApplication, QEvent, QObject, QTimer, Signal, Slot
+from PySide6.QtCore import QCoreApplication, QEvent, QObject, Qt, QTimer, Signal, Slot
+from PySide6.QtWidgets import QApplication, QWidget
+from shiboken6 import isValid
 
 from watchword.core.errors import WatchwordError
 
@@ -41,6 +43,8 @@ class PageWork(QObject):
         self._failed: Callable[[WatchwordError], object] | None = None
         self._words = ""
         self._can_cancel = False
+        self._began: QWidget | None = None
+        self._instead: QWidget | None = None
         self._patience = QTimer(self)
         self._patience.setSingleShot(True)
         self._patience.setInterval(_PATIENCE)
@@ -78,7 +82,10 @@ class PageWork(QObject):
         self._job.failed.connect(self._show_failure)
         self._job.cancelled.connect(self._end)
         self._patience.start()
+        began = QApplication.focusWidget()
         self.busyChanged.emit(True)
+        self._began = began if began is not None and not began.isEnabled() else None
+        self._instead = QApplication.focusWidget()
         return True
 
     @Slot()
@@ -97,6 +104,15 @@ class PageWork(QObject):
         self._patience.stop()
         self._line.end()
         self.busyChanged.emit(False)
+        self._give_focus_back()
+
+    def _give_focus_back(self) -> None:
+        """To the button that was pressed: while it was disabled, the focus had to go elsewhere."""
+        began, self._began = self._began, None
+        moved = QApplication.focusWidget() is not self._instead
+        self._instead = None
+        if began is not None and not moved and isValid(began) and began.isEnabled():
+            began.setFocus(Qt.FocusReason.OtherFocusReason)
 
     @Slot(object)
     def _succeeded(self, result: object) -> None:

@@ -17,7 +17,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from watchword.core.errors import UsageError
+from watchword.core.errors import UsageError, WatchwordError
 from watchword.core.secret import Secret
 from watchword.core.vault.entries import LONGEST_NAME, EntryKind, check_entry_name
 
@@ -61,12 +61,16 @@ class AddDialog(PageDialog):
         self.file = PathField(self.tr("&File"), purpose="secrets")
         self.strip = QCheckBox(self.tr("Leave out one newline at the end"))
         self.typed = SecretField(self.tr("&Secret"), repeat=True)
+        self.replace = QCheckBox(self.tr("Re&place the entry that is there"))
+        self.replace.hide()
         self._add_name()
         self._add_kind()
         self._add_sources()
         self.file.pathChanged.connect(self._show)
         self.typed.changed.connect(self._show)
         self.name_field.textChanged.connect(self._show)
+        # What was agreed to for one entry holds for no other.
+        self.name_field.textChanged.connect(lambda: self.replace.setChecked(False))
         self.name_field.editingFinished.connect(self._judge_name)
         self._show()
         self.name_field.setFocus(Qt.FocusReason.OtherFocusReason)
@@ -96,11 +100,18 @@ class AddDialog(PageDialog):
         """What was typed, for the caller to wipe; the field is empty afterwards."""
         return self.typed.take()
 
+    def show_error(self, error: WatchwordError) -> None:
+        """Say why it was not stored; an entry that is there may be replaced."""
+        super().show_error(error)
+        if error.code == "entry-exists":
+            self.replace.show()
+
     # -- parts -----------------------------------------------------------------------
 
     def _add_name(self) -> None:
         column = self._field(self.tr("&Name"), self.name_field)
         column.addWidget(self._problem)
+        column.addWidget(self.replace)
         self.body.addLayout(column)
 
     def _add_kind(self) -> None:

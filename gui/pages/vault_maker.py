@@ -1,102 +1,59 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where a vault is made: how it shall open is chosen, and nothing is chosen beforehand."""
+"""Where a vault is made, or a copy of one is put in its place."""
 
 from __future__ import annotations
 
-from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import (
-    QButtonGroup,
-    QHBoxLayout,
-    QPushButton,
-    QRadioButton,
-    QVBoxLayout,
-    QWidget,
-)
+from PySide6.QtCore import Signal
+from PySide6.QtWidgets import QHBoxLayout, QPushButton, QWidget
 
-from watchword.core.secret import Secret
 from watchword.core.vault.header import OpenWith
 
-from ..widgets.fonts import LARGE, SMALL
-from ..widgets.secret_field import SecretField
+from ..widgets.fonts import SMALL
 from ..widgets.section import Section
 from ..widgets.text_label import TextLabel
+from .vault_given import Given
+from .vault_way_chooser import WayChooser
 
 
 class VaultMaker(Section):
-    """``wanted`` comes with the way; :meth:`take_passphrase` hands the passphrase out."""
+    """``wanted`` once a way is chosen, which :meth:`take` hands out; ``restoreWanted`` instead."""
 
-    wanted = Signal(object)
+    wanted = Signal()
+    restoreWanted = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__("", "", parent)
         self.setAccessibleName(self.tr("Make a vault"))
         self.body.addWidget(TextLabel(self.tr("How shall it open?"), size=1.1, bold=True))
-        self._group = QButtonGroup(self)
-        self.choices: dict[OpenWith, QRadioButton] = {}
-        self.passphrase = SecretField(self.tr("&Passphrase of the vault"), repeat=True)
-        self.passphrase.setContentsMargins(LARGE, SMALL, 0, SMALL)
-        self.passphrase.hide()
-        self.passphrase.changed.connect(self._show)
-        for way, title, sentence in self._ways():
-            self._add_choice(way, title, sentence)
+        self.chooser = WayChooser(new=True)
+        self.choices, self.passphrase = self.chooser.choices, self.chooser.passphrase
+        self.chooser.changed.connect(self._show)
+        self.body.addWidget(self.chooser)
         self.button = QPushButton(self.tr("&Make the vault"))
         self.button.setAutoDefault(True)
         self.button.setProperty("primary", True)
-        self.button.clicked.connect(self._want)
+        self.button.clicked.connect(self.wanted)
+        self.restoring = QPushButton(self.tr("&Restore a copy instead…"))
+        self.restoring.setAutoDefault(True)
+        self.restoring.clicked.connect(self.restoreWanted)
         row = QHBoxLayout()
+        row.setSpacing(SMALL)
         row.addWidget(self.button)
+        row.addWidget(self.restoring)
         row.addStretch(1)
         self.body.addSpacing(SMALL)
         self.body.addLayout(row)
         self._busy = False
         self._show()
 
-    def _ways(self) -> tuple[tuple[OpenWith, str, str], ...]:
-        return (
-            (
-                OpenWith.KEYRING,
-                self.tr("With the &keyring of this computer"),
-                self.tr(
-                    "Best on a desktop: it opens when you are logged in, and an older copy of the"
-                    " file is noticed."
-                ),
-            ),
-            (
-                OpenWith.PASSPHRASE,
-                self.tr("With a p&assphrase"),
-                self.tr("Where there is no keyring: you type it once each time Watchword starts."),
-            ),
-            (
-                OpenWith.SESSION_ONLY,
-                self.tr("For this &session only"),
-                self.tr("To try things: nothing is kept when Watchword ends."),
-            ),
-        )
-
-    def _add_choice(self, way: OpenWith, title: str, sentence: str) -> None:
-        choice = QRadioButton(title)
-        choice.setAccessibleDescription(sentence)
-        choice.toggled.connect(self._show)
-        words = TextLabel(sentence, quiet=True)
-        words.setContentsMargins(LARGE, 0, 0, 0)
-        self._group.addButton(choice)
-        self.choices[way] = choice
-        column = QVBoxLayout()
-        column.setSpacing(0)
-        column.addWidget(choice)
-        column.addWidget(words)
-        if way is OpenWith.PASSPHRASE:
-            column.addWidget(self.passphrase)
-        self.body.addLayout(column)
-
     @property
     def chosen(self) -> OpenWith | None:
         """The way that is chosen; None before anybody chose."""
-        return next((way for way, choice in self.choices.items() if choice.isChecked()), None)
+        return self.chooser.chosen
 
-    def take_passphrase(self) -> Secret | None:
-        """The passphrase, for the caller to wipe; None for the other ways."""
-        return self.passphrase.take() if self.chosen is OpenWith.PASSPHRASE else None
+    def take(self) -> Given:
+        """What was chosen, for the caller to wipe."""
+        return self.chooser.take()
 
     def set_busy(self, busy: bool) -> None:
         """Whether something is under way."""
@@ -104,15 +61,5 @@ class VaultMaker(Section):
         self._show()
 
     def _show(self) -> None:
-        with_passphrase = self.chosen is OpenWith.PASSPHRASE
-        if with_passphrase and self.passphrase.isHidden():
-            self.passphrase.show()
-            self.passphrase.edit.setFocus(Qt.FocusReason.OtherFocusReason)
-        elif not with_passphrase and not self.passphrase.isHidden():
-            self.passphrase.clear()
-            self.passphrase.hide()
-        ready = self.passphrase.complete if with_passphrase else self.chosen is not None
-        self.button.setEnabled(ready and not self._busy)
-
-    def _want(self) -> None:
-        self.wanted.emit(self.chosen)
+        self.button.setEnabled(self.chooser.complete and not self._busy)
+        self.restoring.setEnabled(not self._busy)

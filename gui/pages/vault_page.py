@@ -9,16 +9,14 @@ from functools import partial
 from PySide6.QtCore import Qt, Slot
 from PySide6.QtWidgets import QHBoxLayout, QPushButton, QWidget
 
-from watchword.core.errors import WatchwordError
 from watchword.core.secret import Secret
-from watchword.core.vault.header import OpenWith
 
 from ..bridge import Bridge
 from ..widgets.banner import Banner
 from ..widgets.busy_line import BusyLine
 from ..widgets.empty_state import EmptyState
 from ..widgets.explained import ExplainButton
-from ..widgets.fonts import NORMAL, SMALL
+from ..widgets.fonts import NORMAL
 from ..widgets.key_value_table import KeyValueTable
 from ..widgets.page_frame import PageFrame
 from ..widgets.section import Section
@@ -26,10 +24,12 @@ from ..widgets.state_badge import Look, StateBadge
 from ..widgets.text_label import TextLabel
 from ..widgets.tones import Tone
 from .confirm_dialog import ConfirmDialog
+from .page_dialog import PageDialog
+from .page_dialogs import PageDialogs
 from .page_work import PageWork
 from .vault_add_dialog import AddDialog, Source
-from .vault_dialogs import PassphraseDialog, RecoveryDialog
 from .vault_entries import EntryList, EntryRow
+from .vault_keys import VaultKeys
 from .vault_maker import VaultMaker
 from .vault_service import OWN_KINDS, VaultService, VaultState, VaultView
 from .vault_words import vault_look, vault_rows, vault_sentence
@@ -48,20 +48,21 @@ class VaultPage(PageFrame):
         self.title, self.icon = title, "vault"
         self._service = service
         self.view: VaultView | None = None
-        self.dialog: PassphraseDialog | AddDialog | ConfirmDialog | RecoveryDialog | None = None
         self.banner, self._line = Banner(), BusyLine()
         self.work = PageWork(bridge, self._line, self.banner, self)
+        self._dialogs = PageDialogs(self.work, self.banner, self)
         self.badge = StateBadge(Look("clock", self.tr("Looking…"), Tone.NEUTRAL))
         self._sentence = TextLabel()
         self._facts = KeyValueTable()
-        self.opening = self._button(self.tr("&Open the vault…"), self._ask_passphrase)
-        self.opening.setProperty("primary", True)
-        self.recovery = self._button(self.tr("Make a &recovery code…"), self._ask_recovery)
-        self.closing = self._button(self.tr("&Close the vault"), self._close)
+        self.keys = VaultKeys(service, self.work, self._dialogs, self)
+        self.keys.changed.connect(self.show_view)
+        self.opening, self.closing = self.keys.opening, self.keys.closing
+        self.recovery = self.keys.recovery
         self.adding = self._button(self.tr("&Add a secret…"), self._ask_addition)
         self.adding.setProperty("primary", True)
         self.maker = VaultMaker()
         self.maker.wanted.connect(self._make)
+        self.maker.restoreWanted.connect(self.keys.ask_restore)
         self.entries = EntryList()
         self.entries.revealWanted.connect(self._reveal)
         self.entries.copyWanted.connect(self._copy)
@@ -75,6 +76,12 @@ class VaultPage(PageFrame):
         """Itself."""
         return self
 
+    @property
+    def dialog(self) -> PageDialog | None:
+        """The dialog that is open over the page."""
+        return self._dialogs.dialog
+
+    @Slot()
     def refresh(self) -> None:
         """Look at the vault again."""
         words = self.tr("Looking at the vault; the keyring may ask for your login password…")
@@ -115,14 +122,7 @@ class VaultPage(PageFrame):
         heading.addWidget(ExplainButton("vault"), 0, Qt.AlignmentFlag.AlignTop)
         section.body.addLayout(heading)
         section.body.addWidget(self._facts)
-        self._actions = QWidget()
-        row = QHBoxLayout(self._actions)
-        row.setContentsMargins(0, SMALL, 0, 0)
-        row.setSpacing(SMALL)
-        for button in (self.opening, self.recovery, self.closing):
-            row.addWidget(button)
-        row.addStretch(1)
-        section.body.addWidget(self._actions)
+        section.body.addWidget(self.keys)
         return section
 
     # -- what is shown ---------------------------------------------------------------
@@ -135,12 +135,7 @@ class VaultPage(PageFrame):
         self._facts.set_rows(vault_rows(view))
         self._facts.setVisible(view.state is not VaultState.ABSENT)
         is_open = view.state is VaultState.OPEN
-        kept = is_open and view.open_with is not OpenWith.SESSION_ONLY
-        by_passphrase = view.open_with is OpenWith.PASSPHRASE
-        self.opening.setVisible(view.state is VaultState.CLOSED and by_passphrase)
-        self.recovery.setVisible(kept)
-        self.closing.setVisible(kept and by_passphrase)
-        self._actions.setVisible(kept or not self.opening.isHidden())
+        self.keys.show_view(view)
         self.maker.setVisible(view.state is VaultState.ABSENT)
         self.held.setVisible(is_open)
         self.entries.show_entries(view.entries)
@@ -169,63 +164,41 @@ class VaultPage(PageFrame):
     @Slot(bool)
     def _follow_work(self, busy: bool) -> None:
         self.maker.set_busy(busy)
-        if self.dialog is not None:
-            self.dialog.set_busy(busy)
         if self.view is None:
-            for widget in (self.maker, self.held, self._actions, self._facts):
+            for widget in (self.maker, self.held, self.keys, self._facts):
                 widget.hide()
 
-    # -- making, opening, closing ------------------------------------------------------
+    # -- making -----------------------------------------------------------------------
 
-    @Slot(object)
-    def _make(self, way: OpenWith) -> None:
+    @Slot()
+    def _make(self) -> None:
         if self.work.busy:
             return
-        call = partial(self._service.create, way, self.maker.take_passphrase())
+        call = partial(self._service.create_with, self.maker.take())
         self.work.start(self.tr("Making the vault…"), call, self.show_view)
-
-    @Slot()
-    def _ask_passphrase(self) -> None:
-        dialog = PassphraseDialog(self)
-        self._open(dialog)
-        dialog.agreed.connect(self._unlock)
-
-    @Slot()
-    def _unlock(self) -> None:
-        dialog = self.dialog
-        if isinstance(dialog, PassphraseDialog) and not self.work.busy:
-            call = partial(self._service.unlock, dialog.take())
-            self._do(self.tr("Opening the vault…"), call)
-
-    @Slot()
-    def _close(self) -> None:
-        def closed() -> VaultView:
-            self._service.close()
-            return self._service.look()
-
-        self.work.start(self.tr("Closing the vault…"), closed, self.show_view)
 
     # -- entries ---------------------------------------------------------------------
 
     @Slot()
     def _ask_addition(self) -> None:
         dialog = AddDialog(self)
-        self._open(dialog)
         dialog.agreed.connect(self._add)
+        self._dialogs.open(dialog)
 
     @Slot()
     def _add(self) -> None:
         dialog = self.dialog
         if not isinstance(dialog, AddDialog) or self.work.busy:
             return
-        name, kind = dialog.name, dialog.kind
+        name, kind, replace = dialog.name, dialog.kind, dialog.replace.isChecked()
         if dialog.source is Source.GENERATE:
-            call = partial(self._service.generate, name, kind)
+            call = partial(self._service.generate, name, kind, replace=replace)
         elif dialog.source is Source.FILE:
             strip, path = dialog.strip.isChecked(), dialog.file.path
-            call = partial(self._service.add_file, name, kind, path, strip_newline=strip)
+            add = partial(self._service.add_file, name, kind, path, replace=replace)
+            call = partial(add, strip_newline=strip)
         else:
-            call = partial(self._service.add, name, kind, dialog.take())
+            call = partial(self._service.add, name, kind, dialog.take(), replace=replace)
         self._do(self.tr("Storing the secret…"), call)
 
     @Slot(str)
@@ -260,66 +233,9 @@ class VaultPage(PageFrame):
             self.tr("&Remove"),
             self,
         )
-        self._open(dialog)
         call = partial(self._service.remove, name)
         dialog.agreed.connect(lambda: self._do(self.tr("Erasing the entry…"), call))
-
-    # -- recovery --------------------------------------------------------------------
-
-    @Slot()
-    def _ask_recovery(self) -> None:
-        if self.view is None or self.view.recovery_made is None:
-            self._make_code()
-            return
-        dialog = ConfirmDialog(
-            self.tr("Make another recovery code?"),
-            self.tr(
-                "The code of {day} opens the vault no longer, once there is a new one; it still"
-                " opens copies of the vault file that were made until now."
-            ).format(day=self.view.recovery_made),
-            self.tr("&Make a new one"),
-            self,
-        )
-        self._open(dialog)
-        dialog.agreed.connect(self._make_code)
-
-    @Slot()
-    def _make_code(self) -> None:
-        words = self.tr("Making a recovery code…")
-        self.work.start(words, self._service.make_recovery_code, self._show_code)
-
-    def _show_code(self, made: tuple[Secret, VaultView]) -> None:
-        code, view = made
-        if self.dialog is not None:
-            self.dialog.accept()
-        self.show_view(view)
-        self._open(RecoveryDialog(code, self))
-
-    # -- dialogs ---------------------------------------------------------------------
-
-    def _open(self, dialog: PassphraseDialog | AddDialog | ConfirmDialog | RecoveryDialog) -> None:
-        self.dialog = dialog
-        dialog.finished.connect(self._forget_dialog)
-        dialog.open()
-
-    @Slot()
-    def _forget_dialog(self) -> None:
-        if self.sender() is self.dialog:
-            self.dialog = None
+        self._dialogs.open(dialog)
 
     def _do(self, words: str, call: Callable[[], VaultView]) -> None:
-        """Do what the open dialog asks for; it closes when that is done."""
-        dialog = self.dialog
-
-        def done(view: VaultView) -> None:
-            if dialog is not None and dialog is self.dialog:
-                dialog.accept()
-            self.show_view(view)
-
-        def failed(error: WatchwordError) -> None:
-            if dialog is not None and dialog is self.dialog:
-                dialog.show_error(error)
-            else:
-                self.banner.show_error(error)
-
-        self.work.start(words, call, done, failed=failed)
+        self._dialogs.do(words, call, self.show_view)

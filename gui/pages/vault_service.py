@@ -7,7 +7,7 @@ Every method blocks, so the window calls them over the bridge, in ``asyncio.to_t
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -22,20 +22,30 @@ from watchword.core.vault.entries import (
     EntryKind,
     generate_disk_passphrase,
 )
-from watchword.core.vault.header import Header, KeyringSlot, OpenWith
+from watchword.core.vault.header import Header, KeyringSlot, OpenWith, TokenSlot
 from watchword.core.vault.key_stretching import Scrypt, Stretching
 from watchword.core.vault.keyring_access import KeyringAccess
-from watchword.core.vault.keyring_way import KeyringWay
 from watchword.core.vault.opening import read_header
-from watchword.core.vault.passphrase_way import PassphraseWay
 from watchword.core.vault.vault import RollbackCheck, Vault
 from watchword.core.vault.vault_file import VaultFile, default_folder
-from watchword.core.vault.ways import SessionWay, Way
 
-WITHOUT_ASKING = (OpenWith.KEYRING, OpenWith.SESSION_ONLY)
+from .vault_given import Answers, Given
+
+WITHOUT_ASKING = (OpenWith.KEYRING, OpenWith.SESSION_ONLY, OpenWith.SYSTEMD_CREDENTIAL)
 """Ways that need nothing from the person at the window; a keyring asks by itself."""
 OWN_KINDS = (EntryKind.TRANSPORT_KEY, EntryKind.SIGNING_KEY, EntryKind.RECORD_KEY)
 """Keys that Watchword made for itself: never shown, never removed by hand."""
+
+
+_MENDABLE = (
+    "wrong-passphrase",
+    "token-pin-wrong",
+    "token-pin-locked",
+    "token-missing",
+    "token-failed",
+    "token-blocked",
+)
+"""What a person sets right by giving something else, where it was given."""
 
 
 class VaultState(StrEnum):
@@ -53,6 +63,8 @@ class VaultView:
 
     ``open_with``      how it opens; None where there is none, or where its file can't be read
     ``keyring``        the keyring that holds its key, if one does
+    ``token``          the label of the PKCS#11 token that does
+    ``generation``     how many states its file has had
     ``recovery_made``  the day on which its recovery code was made
     ``error``          why it can't be used
     ``note``           what went less well than it should: the vault itself is in order
@@ -62,6 +74,8 @@ class VaultView:
     path: str
     open_with: OpenWith | None = None
     keyring: str | None = None
+    token: str | None = None
+    generation: int | None = None
     recovery_made: str | None = None
     rollback: RollbackCheck | None = None
     entries: tuple[EntryInfo, ...] = ()
@@ -85,11 +99,9 @@ class VaultService:
         stretching: Stretching | None = None,
     ) -> None:
         self._folder = folder
-        self._make_access = keyring
-        self._stretching = stretching or Scrypt()
+        self._answers = Answers(keyring, stretching or Scrypt())
         self._lock = threading.RLock()
         self._vault: Vault | None = None
-        self._access: KeyringAccess | None = None
 
     @property
     def folder(self) -> Path:
@@ -104,24 +116,59 @@ class VaultService:
             return self._guarded(self._look)
 
     def unlock(self, passphrase: Secret) -> VaultView:
-        """Open it by its passphrase, which is wiped.
+        """Open it by its passphrase, which is wiped; see :meth:`unlock_with`."""
+        return self.unlock_with(Given(open_with=OpenWith.PASSPHRASE, passphrase=passphrase))
 
-        Raises VaultError ``wrong-passphrase``; anything else that is wrong is in the view.
+    def unlock_with(self, given: Given) -> VaultView:
+        """Open it by passphrase or token; the secrets of ``given`` are wiped.
+
+        Raises VaultError ``wrong-passphrase`` and ``token-…``; anything else that is wrong is
+        in the view.
         """
-        with self._lock, _wiped(passphrase):
-            way = PassphraseWay(lambda: _copy(passphrase))
+        with self._lock, self._answers.hold(given):
             try:
-                self._open({OpenWith.PASSPHRASE: way})
+                self._open(given)
             except VaultError as error:
-                if error.code == "wrong-passphrase":
+                if error.code in _MENDABLE:
                     raise
                 return self._unusable(error)
             return self._guarded(self._look)
 
     def create(self, open_with: OpenWith, passphrase: Secret | None = None) -> VaultView:
         """Make a vault that opens in this way, and open it. Raises as Vault.create does."""
-        with self._lock, _wiped(passphrase):
-            vault = Vault.create(self.folder, self._way(open_with, passphrase))
+        return self.create_with(Given(open_with=open_with, passphrase=passphrase))
+
+    def create_with(self, given: Given) -> VaultView:
+        """Make a vault as was chosen, and open it; the secrets of ``given`` are wiped.
+
+        Raises as Vault.create and ``make_credential`` do.
+        """
+        with self._lock, self._answers.hold(given):
+            if not VaultFile(self.folder).exists():
+                self._answers.make_credential(given)
+            self._take(Vault.create(self.folder, self._answers.way(given.open_with, given)))
+            return self._noted()
+
+    def restore(
+        self, source: str, given: Given, code: Secret | None = None, *, accept_older: bool = False
+    ) -> VaultView:
+        """Put a copy of a vault in its place, or open it anew by its recovery code.
+
+        Without ``code`` it opens as it always did, by what was given; with it, as ``given``
+        says from now on. The secrets are wiped. Raises as ``restore_vault`` does.
+        """
+        from watchword.core.vault.restoring import restore_vault  # noqa: PLC0415 - rarely needed
+
+        with self._lock, _wiped(code), self._answers.hold(given):
+            self.close()
+            vault = restore_vault(
+                Path(source),
+                self.folder,
+                self._answers.ways(given),
+                code=code,
+                open_with=None if code is None else given.open_with,
+                accept_older=accept_older,
+            )
             self._take(vault)
             return self._noted()
 
@@ -131,9 +178,7 @@ class VaultService:
             vault, self._vault = self._vault, None
             if vault is not None:
                 vault.close()
-            access, self._access = self._access, None
-            if access is not None:
-                access.close()
+            self._answers.close()
 
     @contextmanager
     def opened(self) -> Iterator[Vault]:
@@ -157,24 +202,30 @@ class VaultService:
         with self._lock:
             return None if self._vault is None else tuple(e.name for e in self._vault.list())
 
-    def add(self, name: str, kind: EntryKind, value: Secret) -> VaultView:
+    def add(self, name: str, kind: EntryKind, value: Secret, *, replace: bool = False) -> VaultView:
         """Store a secret, which is wiped. Raises as Vault.add does."""
         with _wiped(value), self.opened() as vault:
-            vault.add(name, kind, value)
+            vault.add(name, kind, value, replace=replace)
             return self._noted()
 
     def add_file(
-        self, name: str, kind: EntryKind, path: str, *, strip_newline: bool = False
+        self,
+        name: str,
+        kind: EntryKind,
+        path: str,
+        *,
+        strip_newline: bool = False,
+        replace: bool = False,
     ) -> VaultView:
         """Store what a file holds. Raises as Vault.add does, and BadInput."""
         value = read_secret(path, "the file", LARGEST_VALUE)
         if strip_newline:
             value = _without_newline(value)
-        return self.add(name, kind, value)
+        return self.add(name, kind, value, replace=replace)
 
-    def generate(self, name: str, kind: EntryKind) -> VaultView:
+    def generate(self, name: str, kind: EntryKind, *, replace: bool = False) -> VaultView:
         """Store a new disk passphrase: 264 random bits as 44 characters."""
-        return self.add(name, kind, generate_disk_passphrase())
+        return self.add(name, kind, generate_disk_passphrase(), replace=replace)
 
     def reveal(self, name: str) -> Secret:
         """The value of an entry, for the caller to wipe. Raises VaultError ``entry-missing``."""
@@ -196,6 +247,15 @@ class VaultService:
         with self.opened() as vault:
             return vault.make_recovery_code(), self._noted()
 
+    def rotate(self, given: Given) -> tuple[Secret | None, VaultView]:
+        """Seal everything anew under a new key; a new recovery code where there was one.
+
+        ``given`` brings a new passphrase, or the token's PIN. The caller shows and wipes the
+        code. Raises as Vault.rotate does.
+        """
+        with self.opened() as vault, self._answers.hold(given):
+            return vault.rotate(), self._noted()
+
     # -- within the lock -------------------------------------------------------------
 
     def _guarded(self, look: Callable[[], VaultView]) -> VaultView:
@@ -211,9 +271,8 @@ class VaultService:
         if not file.exists():
             return VaultView(VaultState.ABSENT, str(file.path))
         header = read_header(file.read())
-        way = header.slot.WAY
-        if way in WITHOUT_ASKING:
-            self._open({way: self._way(way, None)})
+        if header.slot.WAY in WITHOUT_ASKING:
+            self._open(Given(open_with=header.slot.WAY))
             return self._look()
         return _closed_view(header, file)
 
@@ -222,6 +281,7 @@ class VaultService:
             _closed_view(vault.header, file),
             state=VaultState.OPEN,
             rollback=vault.rollback,
+            generation=vault.generation,
             entries=vault.list(),
             note=note,
         )
@@ -234,25 +294,15 @@ class VaultService:
             view = VaultView(VaultState.UNUSABLE, str(file.path))
         return replace(view, state=VaultState.UNUSABLE, error=error)
 
-    def _open(self, ways: Mapping[OpenWith, Way]) -> None:
+    def _open(self, given: Given) -> None:
         if self._vault is None:
-            self._take(Vault.open(self.folder, ways))
+            way = self._answers.way(given.open_with, given)
+            self._take(Vault.open(self.folder, {given.open_with: way}))
 
     def _take(self, vault: Vault) -> None:
         if self._vault is not None:
             self._vault.close()
         self._vault = vault
-
-    def _way(self, way: OpenWith, passphrase: Secret | None) -> Way:
-        if way is OpenWith.KEYRING:
-            if self._access is not None:
-                self._access.close()
-            # One that was blocked once stays so: each attempt has its own.
-            self._access = self._make_access()
-            return KeyringWay(self._access)
-        if way is OpenWith.PASSPHRASE and passphrase is not None:
-            return PassphraseWay(lambda: _copy(passphrase), stretching=self._stretching)
-        return SessionWay()
 
     def _noted(self) -> VaultView:
         """The view after a change, which the keyring takes note of."""
@@ -276,6 +326,7 @@ def _closed_view(header: Header, file: VaultFile) -> VaultView:
         str(file.path),
         open_with=header.slot.WAY,
         keyring=header.slot.keyring if isinstance(header.slot, KeyringSlot) else None,
+        token=header.slot.token if isinstance(header.slot, TokenSlot) else None,
         recovery_made=None if header.recovery is None else header.recovery.made,
         exposed=file.others_can_enter(),
     )
@@ -288,11 +339,6 @@ def _wiped(secret: Secret | None) -> Iterator[None]:
     finally:
         if secret is not None:
             secret.wipe()
-
-
-def _copy(secret: Secret) -> Secret:
-    with secret.reveal() as view:
-        return Secret(view)
 
 
 def _without_newline(value: Secret) -> Secret:

@@ -38,11 +38,11 @@ def vault_sentence(view: VaultView) -> str:
     if view.state is VaultState.UNUSABLE:
         return translate(_CONTEXT, "What is in it stays as it is. See above what to do.")
     if view.state is VaultState.CLOSED:
-        if view.open_with is OpenWith.PASSPHRASE:
-            return translate(_CONTEXT, "It opens with your passphrase.")
-        return translate(
-            _CONTEXT, "It opens with “{way}”, which works in a terminal: `watchword vault --help`."
-        ).format(way=view.open_with)
+        if view.open_with is OpenWith.PKCS11:
+            return translate(_CONTEXT, "It opens with the token “{token}” and its PIN.").format(
+                token=view.token
+            )
+        return translate(_CONTEXT, "It opens with your passphrase.")
     if view.open_with is OpenWith.SESSION_ONLY:
         return translate(
             _CONTEXT, "Nothing is written to disk: what you put in is gone when Watchword ends."
@@ -51,6 +51,10 @@ def vault_sentence(view: VaultView) -> str:
         return translate(
             _CONTEXT, "Its key is in your keyring ({name}): it opens when you are logged in."
         ).format(name=view.keyring)
+    if view.open_with is OpenWith.SYSTEMD_CREDENTIAL:
+        return translate(
+            _CONTEXT, "It opens with the credential that systemd gave to this program's service."
+        )
     return translate(_CONTEXT, "It stays open until you close it, or Watchword ends.")
 
 
@@ -74,6 +78,10 @@ def vault_rows(view: VaultView) -> tuple[Row, ...]:
         file,
         Row(translate(_CONTEXT, "Recovery code"), code, term="recovery-code"),
         Row(translate(_CONTEXT, "Older copies"), older),
+        Row(
+            translate(_CONTEXT, "Version"),
+            translate(_CONTEXT, "{n}, and one more with each change.").format(n=view.generation),
+        ),
     )
 
 

@@ -9,7 +9,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtGui import QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QVBoxLayout, QWidget
 
-from .chain_words import ROLES, LinkWords, link_words, root_words
+from .chain_words import ROLES, LinkWords, link_words, root_words, warning_words
 from .explained import ExplainButton
 from .fonts import NORMAL, SMALL, TIGHT
 from .icon_mark import IconMark
@@ -86,6 +86,7 @@ class ChainTree(QWidget):
         self._column.setContentsMargins(0, 0, 0, 0)
         self._column.setSpacing(0)
         self._rows: list[LinkRow] = []
+        self._simulated = False
         self._roving = RovingFocus(self)
         self.setAccessibleName(self.tr("Certificate chain"))
 
@@ -94,14 +95,15 @@ class ChainTree(QWidget):
         """The rows of the links."""
         return tuple(self._rows)
 
-    def show_report(self, report: Mapping[str, object]) -> None:
-        """Show the JSON form of a chain report."""
+    def show_report(self, report: Mapping[str, object], *, simulated: bool = False) -> None:
+        """Show the JSON form of a chain report, of a rehearsal's where that is ``simulated``."""
+        self._simulated = simulated
         self._clear()
         links = report.get("links")
         amd = report.get("root") == "amd"
         whole = report.get("ok") is True
         known = links if isinstance(links, list) else []
-        words = [link_words(one, amd=amd, whole=whole) for one in known]
+        words = [link_words(one, amd=amd, whole=whole, simulated=simulated) for one in known]
         top = self.tr("From AMD to this chip") if amd else self.tr("From the root to this chip")
         for title, roles in (
             (top, ("ark", "ask", "cek")),
@@ -139,13 +141,18 @@ class ChainTree(QWidget):
             row.setContentsMargins(SMALL, TIGHT, SMALL, TIGHT)
             row.setSpacing(NORMAL)
             row.addWidget(IconMark("warn", Tone.WARN, factor=1.15), 0, Qt.AlignmentFlag.AlignTop)
-            row.addWidget(TextLabel(str(warning)), 1)
+            row.addWidget(TextLabel(warning_words(str(warning), simulated=self._simulated)), 1)
             self._column.addWidget(line_of_it)
 
     def _facts(self, report: Mapping[str, object]) -> list[Row]:
         generation = report.get("generation")
         rows = [
-            Row(self.tr("Root"), root_words(report.get("root"), ok=report.get("ok") is True)),
+            Row(
+                self.tr("Root"),
+                root_words(
+                    report.get("root"), ok=report.get("ok") is True, simulated=self._simulated
+                ),
+            ),
             Row(
                 self.tr("Generation"),
                 str(generation).capitalize() if generation else self.tr("Not known"),

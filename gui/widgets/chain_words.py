@@ -38,11 +38,14 @@ def verdict_look(verdict: str) -> Look:
     return looks.get(verdict, Look("bad", translate("ChainWords", "Fails"), Tone.BAD))
 
 
-def link_words(link: Mapping[str, object], *, amd: bool, whole: bool) -> LinkWords:
+def link_words(
+    link: Mapping[str, object], *, amd: bool, whole: bool, simulated: bool = False
+) -> LinkWords:
     """A link of the report in words.
 
     ``amd``    whether the chain ends in AMD's own root
     ``whole``  whether all links hold: one that holds in a broken chain proves nothing
+    ``simulated``  whether it is a rehearsal's: nobody has named its root
     """
     certificate, signer, verdict, reason = (
         str(link.get(name, "")) for name in ("certificate", "signed_by", "verdict", "reason")
@@ -61,6 +64,10 @@ def link_words(link: Mapping[str, object], *, amd: bool, whole: bool) -> LinkWor
         look = Look("warn", translate("ChainWords", "Not AMD's"), Tone.WARN)
     elif verdict == "ok" and not whole:
         look = Look(look.icon, look.word, Tone.NEUTRAL)
+    if certificate == "ark" and verdict == "ok" and not amd and simulated:
+        sentence = translate(
+            "ChainWords", "The simulated root: it is trusted in this rehearsal alone."
+        )
     return LinkWords(certificate, title, look, sentence or _sentence(reason))
 
 
@@ -102,10 +109,19 @@ def _sentence(reason: str) -> str:
     return text[0].upper() + text[1:] + end
 
 
-def root_words(root: object, *, ok: bool) -> str:
+def warning_words(warning: str, *, simulated: bool) -> str:
+    """A warning of the report; that of a root of somebody's is told otherwise in a rehearsal."""
+    if simulated and warning.startswith("The root is not AMD's"):
+        return translate("ChainWords", "The root is not AMD's: it is the simulated root.")
+    return warning
+
+
+def root_words(root: object, *, ok: bool, simulated: bool = False) -> str:
     """Whose key the chain ends in."""
     if root == "amd":
         return translate("ChainWords", "AMD's own")
+    if root == "not-amd" and simulated:
+        return translate("ChainWords", "Not AMD's: the simulated root")
     if root == "not-amd":
         return (
             translate("ChainWords", "Not AMD's; you named it as trusted")

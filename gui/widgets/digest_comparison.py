@@ -29,6 +29,14 @@ def first_difference(one: bytes, other: bytes) -> int | None:
     return next((place for place, (a, b) in enumerate(pairs) if a != b), shorter)
 
 
+def _share_baseline(digits: QLabel, row: int) -> None:
+    """Have digits stand on one line with a plain label in a row of this height.
+
+    Of half a pixel above a text, a plain label makes a whole one, and a rich one none.
+    """
+    digits.setContentsMargins(0, (row - digits.fontMetrics().height()) % 2, 0, 0)
+
+
 class DigestComparison(QWidget):
     """Two digests or measurements in the same columns, and a sentence that compares them.
 
@@ -78,6 +86,7 @@ class DigestComparison(QWidget):
         )
         what = self.tr("{name} {what}").format(name=name, what=self._what)
         copy = CopyButton(partial(self._hex, row), what)
+        _share_baseline(digits, copy.sizeHint().height())
         grid.addWidget(label, row, 0)
         grid.addWidget(digits, row, 1)
         grid.addWidget(copy, row, 2)

@@ -60,6 +60,13 @@ class ButtonRow(QWidget):
         if wanted.others:
             self._show(self.other, wanted.others[0])
 
+    def show_leaving(self, *, kept: bool, over: bool) -> None:
+        """How one leaves a launch that is ``kept``, or is not; at its end the last button does."""
+        self.leaving.setText(self.tr("L&eave") if kept else self.tr("&End the rehearsal"))
+        self.leaving.setAccessibleName(self.leaving.text().replace("&", ""))
+        self.leaving.setToolTip("" if kept else self.tr("A rehearsal is not kept."))
+        self.leaving.setVisible(not over)
+
     def say(self, note: str, *, stoppable: bool = False) -> None:
         """A few words beside the buttons, with the button that stops going on or without it."""
         self.note.say(note)

@@ -84,6 +84,12 @@ class Conductor(QObject):
         """Whether the secret is on its way at this moment."""
         return self.launch.status("secret").state is StepState.BUSY
 
+    def expect(self, expected: bool) -> None:
+        """Whether :meth:`open` is to be called soon: until then something is going on."""
+        if self._keeping is None:
+            self._opening = expected
+            self.changed.emit()
+
     def open(self, open_run: OpenRun, until: str) -> None:
         """Open the launch and take its first steps; it stays open until ``close``."""
 
@@ -143,6 +149,8 @@ class Conductor(QObject):
             self._taking.cancel()
         elif self._opening and self._keeping is not None:
             self._keeping.cancel()
+        else:
+            self.expect(False)
 
     def close(self) -> None:
         """Leave the launch; what is open for it is closed in the loop's thread."""

@@ -9,7 +9,7 @@ from watchword.core.launch.engine import Fact, Launch, Mark
 
 from ..widgets.section import Section
 from ..widgets.tones import Tone
-from .page import Line, Record, Verdict, WizardPage, text_of
+from .page import Line, Record, Verdict, WizardPage, text_of, waivers_of
 
 
 class EvidencePage(WizardPage):
@@ -34,9 +34,13 @@ class EvidencePage(WizardPage):
             )
         if text_of(record, "report_nonce"):
             message = self.tr("A report that the processor signed confirms it.")
+            if launch.waivers:
+                title = self.tr("The guest runs, and not everything was verified")
+                return Verdict(Tone.WARN, title, message)
             return Verdict(Tone.OK, self.tr("The guest runs"), message)
         message = self.tr("The host says so. A report that the processor signed was not to be had.")
-        return Verdict(Tone.INFO, self.tr("The guest runs, says the host"), message)
+        tone = Tone.WARN if launch.waivers else Tone.INFO
+        return Verdict(tone, self.tr("The guest runs, says the host"), message)
 
     def build(self, launch: Launch, fact: Fact | None, mark: Mark | None) -> None:
         """Two lists; both only once there is something to say."""
@@ -51,6 +55,10 @@ class EvidencePage(WizardPage):
             proven.body.addWidget(Line(icon, tone, text))
         self.body.addWidget(proven)
         unproven = Section(self.tr("Not proven"))
+        for what, reason in waivers_of(launch):
+            words = self.tr("Waived, not verified: {what}, because: {reason}")
+            text = words.format(what=what, reason=reason)
+            unproven.body.addWidget(Line("waived", Tone.WARN, text, bold=True))
         for text in self._unproven(launch):
             unproven.body.addWidget(Line("info", Tone.NEUTRAL, text))
         self.body.addWidget(unproven)
@@ -87,9 +95,6 @@ class EvidencePage(WizardPage):
             self.tr("Anything about devices that write to memory (DMA), and side channels."),
             self.tr("That the guest itself has no weaknesses: its own software, its open ports."),
         ]
-        for step, reason in launch.waivers.items():
-            words = self.tr("Waived, not verified: {step}, because: {reason}")
-            lines.insert(0, words.format(step=launch.status(step).step.title, reason=reason))
         if launch.simulated:
             lines.insert(0, self.tr("Anything about any hardware: this platform is a program."))
         return lines

@@ -59,6 +59,18 @@ class Action(StrEnum):
     FINISH = "finish"
 
 
+class Need(StrEnum):
+    """What a launch needs a person for."""
+
+    BLOB = "blob"
+    VM = "vm"
+    ANSWER = "answer"
+    VERDICT = "verdict"
+    REFUSAL = "refusal"
+    FAILURE = "failure"
+    DONE = "done"
+
+
 @dataclass(frozen=True, slots=True)
 class Button:
     """A button in the wizard's lower edge.
@@ -153,6 +165,25 @@ def exit_status(launch: Launch) -> ExitStatus:
         return ExitStatus.INTERRUPTED
     reason = next(iter(launch.marks.values())).reason
     return ExitStatus(cast("int", reason.get("exit_status", ExitStatus.UNEXPECTED)))
+
+
+def need(now: Situation) -> Need | None:
+    """What a person is needed for at this moment; None while Watchword gets on by itself."""
+    launch = now.launch
+    start = launch.marks.get("start")
+    if start is not None and start.state is StepState.BUSY and start.reason:
+        return Need.VM
+    if now.at_work or now.over:
+        return None
+    if (failed := failed_step(launch)) is not None:
+        return Need.REFUSAL if is_refusal(launch, failed) else Need.FAILURE
+    if _first(launch, StepState.WAITING) is not None:
+        return Need.ANSWER
+    if launch.complete:
+        return Need.DONE
+    if launch.status(_DECIDED_BY_OWNER).state is StepState.READY:
+        return Need.VERDICT
+    return Need.BLOB if launch.status("start").state is StepState.READY else None
 
 
 # -- which page ----------------------------------------------------------------------

@@ -25,9 +25,12 @@ from .flow import (
     PAGES,
     Action,
     Button,
+    Need,
+    Situation,
     buttons,
     failed_step,
     index_of,
+    need,
     page_at_rest,
     page_at_work,
     page_of,
@@ -45,10 +48,12 @@ class WizardFrame(QWidget):
 
     ``left``       the owner leaves the wizard
     ``startOver``  the owner wants a new launch in place of this one
+    ``personNeeded``  with a Need, each time that the launch gets to where it needs a person
     """
 
     left = Signal()
     startOver = Signal()
+    personNeeded = Signal(object)
 
     def __init__(
         self,
@@ -67,6 +72,8 @@ class WizardFrame(QWidget):
         self._following = False
         self._choosing = False
         self._read = False
+        self._at_once = False
+        self._need: Need | None = None
         self._dwell = dwell
         self._walk = QTimer(self)
         self._walk.setSingleShot(True)
@@ -116,6 +123,7 @@ class WizardFrame(QWidget):
         conductor.rested.connect(self._rest)
         conductor.saved.connect(self._show_saved)
         conductor.broken.connect(self._show_problem)
+        self._need = None
         self.ribbon.setVisible(conductor.launch.simulated)
         self._show(PAGES[0].step)
         if not self._choosing:
@@ -226,6 +234,7 @@ class WizardFrame(QWidget):
         primary = buttons(self.conductor.situation(slow=self.slow), self.current).primary
         if primary.enabled and not primary.careful:
             self.row.primary.setFocus(Qt.FocusReason.OtherFocusReason)
+            self.stepper.set_current(self.current)  # the focus has left it: Tab leads to this one
         else:
             self._rest_focus()
 
@@ -250,11 +259,26 @@ class WizardFrame(QWidget):
         self.stepper.set_current(self.current)
         self._side.show_step(self.current)
         self.page.show_launch(now, self.conductor.material)
-        self.row.show_buttons(buttons(now, self.current))
-        if now.busy and self._following:
+        self._show_row(now)
+        self._tell_need(now)
+        if now.busy and self._following and not self._at_once:
             step = page_at_work(now.launch, self.current)
             if step not in (self.current, self._target):
                 self._walk_to(step)
+
+    def _show_row(self, now: Situation) -> None:
+        wanted = buttons(now, self.current)
+        self.row.show_buttons(wanted)
+        over = wanted.primary.action is Action.FINISH
+        self.row.show_leaving(kept=now.kind.recorded, over=over)
+
+    def _tell_need(self, now: Situation) -> None:
+        needed = need(now)
+        if needed is self._need:
+            return
+        self._need = needed
+        if needed is not None:
+            self.personNeeded.emit(needed)
 
     @Slot(str)
     def _rest(self, until: str) -> None:
@@ -267,6 +291,8 @@ class WizardFrame(QWidget):
             self._focus()
             if was_cancelled(now.launch, until):
                 self.row.say(self.tr("Cancelled. Nothing is at work any more."))
+        elif self._at_once:
+            self.go(step)
         elif self._following or failed_step(now.launch) is not None:
             self._walk_to(step)
 
@@ -296,12 +322,18 @@ class WizardFrame(QWidget):
         else:
             self.left.emit()
 
-    def take(self, until: str) -> None:
-        """Have steps taken because the owner wants it, and show how they go."""
+    def take(self, until: str, *, at_once: bool = False) -> None:
+        """Have steps taken because the owner wants it, and show how they go.
+
+        With ``at_once`` the page stays until the end, and then it is the one that counts:
+        for what is only verified anew.
+        """
         if self.conductor is None:
             return
         self._arrive()
-        self._following = True
+        self._following, self._at_once = True, at_once
+        if at_once:
+            self.row.say(self.tr("Everything is verified anew…"))
         self._read = self.conductor.launch.status(self.current).settled
         self.problem.clear()
         self._rest_focus()

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from PySide6.QtCore import Signal
+
 from watchword.core.launch.engine import Fact, Launch, Mark
 
 from ..widgets.digest_comparison import DigestComparison
@@ -16,12 +18,18 @@ from ..widgets.text_label import TextLabel
 from ..widgets.tones import Tone
 from .digest_rows import digest_rows
 from .page import Line, Record, Verdict, WizardPage, list_of, mapping_of, text_of
+from .remedies import remedies
+from .remedy_panel import RemedyPanel
 
 
 class MeasurementPage(WizardPage):
-    """A mismatch is explained as far as it can be, and never lifted."""
+    """A mismatch is explained as far as it can be, and never lifted.
+
+    ``remedyChosen``  comes with a Remedy: another launch is to begin
+    """
 
     step: ClassVar[str] = "measurement"
+    remedyChosen = Signal(object)
 
     def __init__(self) -> None:
         super().__init__(
@@ -78,11 +86,16 @@ class MeasurementPage(WizardPage):
             return
         section = Section(self.tr("Why it may differ"))
         matches = [match for match in list_of(diagnosis, "matches") if isinstance(match, list)]
+        ways = remedies(diagnosis)
         for number, match in enumerate(matches):
             if number:
                 section.body.addWidget(TextLabel(self.tr("Or:"), quiet=True))
             for deviation in match:
                 self._add_deviation(section, deviation)
+            if number < len(ways):
+                panel = RemedyPanel(ways[number])
+                panel.chosen.connect(self.remedyChosen)
+                section.body.addWidget(panel)
         if matches:
             words = self.tr("This explains the refusal. It does not lift it: start a new launch.")
             section.body.addWidget(TextLabel(words, bold=True))

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar, NamedTuple, cast
 
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QCoreApplication, Qt
 from PySide6.QtWidgets import QHBoxLayout, QLayout, QVBoxLayout, QWidget
 
 from watchword.core.launch.engine import Fact, Launch, Mark, StepState, StepStatus
@@ -103,7 +103,7 @@ class WizardPage(PageFrame):
     def _show_work(self, now: Situation, status: StepStatus) -> None:
         if status.state is StepState.BUSY:
             self.busy.begin(self._working, can_cancel=False)
-        elif now.opening and self.step == now.launch.steps[0].id:
+        elif now.opening:
             self.busy.begin(self.tr("Making ready…"), can_cancel=False)
         else:
             self.busy.end()
@@ -213,6 +213,25 @@ def mapping_of(record: Record, name: str) -> Record:
     """A record's value if that is an object, else an empty one."""
     value = record.get(name)
     return cast("Record", value) if isinstance(value, Mapping) else {}
+
+
+def waivers_of(launch: Launch) -> list[tuple[str, str]]:
+    """What the owner waived, in words, each with the reason that he typed."""
+    say = QCoreApplication.translate
+    words = {
+        "platform": say("Waivers", "the platform"),
+        "policy": say("Waivers", "the weak policy"),
+        "firmware": say("Waivers", "the firmware"),
+    }
+    found: list[tuple[str, str]] = []
+    for step, reason in launch.waivers.items():
+        fact = launch.facts.get(step)
+        named = mapping_of(fact.record, "waivers") if fact is not None else {}
+        if named:
+            found += [(words.get(what, what), str(why)) for what, why in named.items()]
+        else:
+            found.append((words.get(step, launch.status(step).step.title), reason))
+    return found
 
 
 def list_of(record: Record, name: str) -> list[object]:

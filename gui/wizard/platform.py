@@ -47,13 +47,12 @@ class PlatformPage(WizardPage):
 
     def build(self, launch: Launch, fact: Fact | None, mark: Mark | None) -> None:
         """The chain of the record, or of the refusal."""
-        del launch
         report = mapping_of(mark.reason, "details") if mark is not None else {}
         if not list_of(report, "links") and fact is not None:
             report = fact.record
         if list_of(report, "links"):
             tree = ChainTree()
-            tree.show_report(report)
+            tree.show_report(report, simulated=launch.simulated)
             section = Section(self.tr("The certificates, from the root down"))
             section.body.addWidget(tree)
             self.body.addWidget(section)

@@ -57,7 +57,10 @@ class RecordedChoices(QWidget):
         )
         self.policy_waiver = QLineEdit()
         self.policy_waiver.setAccessibleName(self.tr("Reason for launching with a weak policy"))
-        self.platform_waiver = ""
+        self.firmware_waiver = QLineEdit()
+        self.firmware_waiver.setAccessibleName(
+            self.tr("Reason for launching with firmware that is a NO-GO")
+        )
         self._lay_out()
 
     def _lay_out(self) -> None:
@@ -81,6 +84,9 @@ class RecordedChoices(QWidget):
         words = self.tr("Your reason for launching with a &weak policy, if it is one")
         exceptions.body.addWidget(_label(words, self.policy_waiver))
         exceptions.body.addWidget(self.policy_waiver)
+        words = self.tr("Your reason for launching with &firmware that is a NO-GO, if it is one")
+        exceptions.body.addWidget(_label(words, self.firmware_waiver))
+        exceptions.body.addWidget(self.firmware_waiver)
         for widget in (guest, host, exceptions):
             column.addWidget(widget)
 
@@ -136,14 +142,14 @@ class RecordedChoices(QWidget):
             ask_host=not self.files_alone.isChecked(),
             ask_amd=self.ask_amd.isChecked(),
             trusted_root=self.root.path,
-            platform_waiver=self.platform_waiver,
             policy_waiver=self.policy_waiver.text().strip(),
+            firmware_waiver=self.firmware_waiver.text().strip(),
         )
 
     def forget_waivers(self) -> None:
         """A waiver is for the one launch that it was typed for."""
-        self.platform_waiver = ""
         self.policy_waiver.clear()
+        self.firmware_waiver.clear()
 
     def set_choosing(self, choosing: bool) -> None:
         """Whether anything can be chosen; a launch that is recorded keeps what it began with."""

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Signal
+from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QPushButton, QWidget
 
 from watchword.core.sev.session import LaunchMaterial
@@ -19,9 +19,10 @@ from .flow import Situation
 
 
 class EvidencePanel(Section):
-    """``wanted`` comes with a form and a path."""
+    """``wanted`` comes with a form and a path, ``ledgerWanted`` for this launch's entry."""
 
     wanted = Signal(object, str)
+    ledgerWanted = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(self.tr("Keep the evidence"), "", parent)
@@ -45,6 +46,10 @@ class EvidencePanel(Section):
             row.addWidget(button)
         row.addStretch(1)
         self.body.addLayout(row)
+        self.ledger = QPushButton(self.tr("&Open the ledger entry"))
+        self.ledger.setAutoDefault(True)
+        self.ledger.clicked.connect(self.ledgerWanted)
+        self.body.addWidget(self.ledger, 0, Qt.AlignmentFlag.AlignLeft)
         self.saved = TextLabel(quiet=True)
         self.saved.hide()
         self.body.addWidget(self.saved)

@@ -4,14 +4,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Final, cast
 
-from PySide6.QtCore import Signal, Slot
+from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from watchword.core.errors import WatchwordError
 from watchword.core.launch.engine import Launch
+from watchword.core.launch.orders import LaunchOrder
 from watchword.core.launch.record import LaunchState
 from watchword.core.launch.sev_steps import LAUNCH_STEPS
 from watchword.core.launch.store import LaunchSummary
@@ -26,18 +29,31 @@ from ..vault_gate import VaultGate
 from .conductor import Conductor
 from .exchange_panel import ExchangePanel
 from .frame import DWELL, WizardFrame
-from .guest import GuestPage
 from .measurement import MeasurementPage
 from .recorded_choices import RecordedChoices
 from .recorded_evidence import RecordedEvidencePage
+from .recorded_guest import RecordedGuestPage
 from .recorded_platform import RecordedPlatformPage
 from .recorded_run import RecordedRun
 from .recorded_start import RecordedSessionPage, RecordedStartPage
+from .remedies import Remedy
 from .runs import RECORDED, OpenRun
 from .secret import SecretPage
+from .starting_again import StartingAgain
+from .wanted import Wanted
 
 _GOALS: Final = {LaunchState.PREPARING.value: "session", LaunchState.HANDED_OVER.value: "run"}
 """How far a launch is taken by itself when it is taken up; others as far as the verdict."""
+_LANDINGS: Final = {
+    LaunchState.PREPARING.value: "platform",
+    LaunchState.PREPARED.value: "start",
+    LaunchState.VERIFIED.value: "secret",
+    LaunchState.SEALED.value: "secret",
+    LaunchState.HANDED_OVER.value: "run",
+    LaunchState.REFUSED.value: "measurement",
+}
+"""The page that is shown at once, while all before it is verified anew: most likely it is there
+that a person is needed. Where it is not, the right one is shown at the end."""
 _VERDICT: Final = "measurement"
 _EXCHANGE_STEPS: Final = {1: "session", 3: "measurement", 5: "run"}
 """How far a launch is taken once a turn's answer is there."""
@@ -47,9 +63,11 @@ class RecordedLaunch(QWidget):
     """Begin with :meth:`begin`; ``guest`` is chosen, ``summary`` taken up again.
 
     With ``at_once`` the guest is launched as its profile says, without another question.
+    ``ledgerWanted``  with the sequence of an entry that is to be shown
     """
 
     left = Signal()
+    ledgerWanted = Signal(int)
 
     def __init__(
         self,
@@ -68,23 +86,27 @@ class RecordedLaunch(QWidget):
         self._guest = guest
         self._summary = summary
         self._at_once = at_once
+        self._asked: Wanted | LaunchOrder | None = None
         self.choices = RecordedChoices()
         self.choices.guestChosen.connect(self._look_at_guest)
+        self.guest = RecordedGuestPage(self.choices)
         self.platform = RecordedPlatformPage()
         self.session = RecordedSessionPage()
         self.start = RecordedStartPage()
+        self.measurement = MeasurementPage()
         self.evidence = RecordedEvidencePage()
         pages = (
-            GuestPage(self.choices),
+            self.guest,
             self.platform,
             self.session,
             self.start,
-            MeasurementPage(),
+            self.measurement,
             SecretPage(),
             self.evidence,
         )
         self.frame = WizardFrame(self.tr("Launch a guest"), pages, dwell=dwell)
         self.gate = VaultGate(bridge, service.vaults, self)
+        self.again = StartingAgain(bridge, self)
         self._connect()
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
@@ -93,12 +115,18 @@ class RecordedLaunch(QWidget):
     def _connect(self) -> None:
         self.frame.left.connect(self.left)
         self.frame.startOver.connect(self._start_over)
-        self.gate.refused.connect(self._show_problem)
+        self.gate.refused.connect(self._not_opened)
+        self.gate.dismissed.connect(self._not_wanted, Qt.ConnectionType.QueuedConnection)
         self.session.saving.connect(self.frame.save)
         self.platform.accept.accepted.connect(self._accept)
         self.platform.waiver.wanted.connect(self._waive)
+        self.guest.waived.connect(self._waive_guest)
+        self.measurement.remedyChosen.connect(self._begin_again)
+        self.again.ready.connect(self._launch)
+        self.again.failed.connect(self._show_problem)
         self.start.host.chosen.connect(self._look_elsewhere)
         self.evidence.keeping.wanted.connect(self._keep)
+        self.evidence.keeping.ledgerWanted.connect(self._find_entry)
         for panel in (self.session.files, self.start.files):
             panel.saveWanted.connect(self._save_files)
         for exchange in (self.platform.exchange, self.start.exchange, self.evidence.exchange):
@@ -112,15 +140,18 @@ class RecordedLaunch(QWidget):
         """Show what is to be chosen, or the launch that is taken up."""
         summary = self._summary
         if summary is not None:
-            self.gate.open_then(lambda: self._open_earlier(summary))
-            self._attach(summary.id, simulated=bool(summary.simulated))
+            conductor = self._attach(summary.id, simulated=bool(summary.simulated))
+            conductor.expect(True)
             self.choices.set_choosing(False)
+            self.frame.go(_LANDINGS.get(summary.state, "guest"))
+            self.gate.open_then(lambda: self._open_earlier(summary))
             return
         self._choose()
 
     def _choose(self) -> None:
         """Nothing is open: the guest is still to be chosen, or to be chosen anew."""
         self._attach("")
+        self.guest.show_refusal(None)
         self.choices.set_choosing(True)
         self.frame.go("guest")
         self._ask(self._service.guests, self._show_guests)
@@ -145,25 +176,53 @@ class RecordedLaunch(QWidget):
         wanted = self.choices.wanted()
         self.choices.forget_waivers()
         self._guest = wanted.guest
+        self._open_asked(wanted)
+
+    @Slot(object)
+    def _launch(self, asked: Wanted | LaunchOrder) -> None:
+        """Begin this launch in place of the one that is shown."""
+        self.gate.open_then(lambda: self._open_asked(asked))
+
+    def _open_asked(self, asked: Wanted | LaunchOrder) -> None:
+        self._asked, self._summary = asked, None
         self._attach("new")
         self.choices.set_choosing(False)
-        self._open(self._service.new_run(wanted), "session")
+        self.guest.show_refusal(None)
+        self._open(self._service.new_run(asked), "session")
+        if self.frame.conductor is not None:
+            self.frame.conductor.broken.connect(self.guest.show_refusal)
 
     def _open_earlier(self, summary: LaunchSummary) -> None:
-        goal = _GOALS.get(summary.state, _VERDICT)
-        self._open(self._service.earlier_run(summary.id), goal)
+        conductor = self.frame.conductor
+        if conductor is not None and conductor.at_work:  # else it was cancelled meanwhile
+            goal = _GOALS.get(summary.state, _VERDICT)
+            self._open(self._service.earlier_run(summary.id), goal, at_once=True)
 
-    def _attach(self, launch_id: str, *, simulated: bool = False) -> None:
+    @Slot(object)
+    def _not_opened(self, error: WatchwordError) -> None:
+        """The vault can't be had, so that nothing can be opened."""
+        if self.frame.conductor is not None:
+            self.frame.conductor.expect(False)
+        self._show_problem(error)
+
+    @Slot()
+    def _not_wanted(self) -> None:
+        """Nobody gave the passphrase: a launch that was to be taken up stays in the list."""
+        if self._summary is not None and self.run is None:
+            self.left.emit()
+
+    def _attach(self, launch_id: str, *, simulated: bool = False) -> Conductor:
         launch = Launch(launch_id, "sev", LAUNCH_STEPS, simulated)
         conductor = Conductor(self._bridge, launch, RECORDED, self)
         conductor.changed.connect(self._show_files)
         self.frame.attach(conductor)
+        return conductor
 
-    def _open(self, open_run: OpenRun, goal: str) -> None:
+    def _open(self, open_run: OpenRun, goal: str, *, at_once: bool = False) -> None:
         conductor = self.frame.conductor
         if conductor is None:
             return
-        conductor.opened.connect(lambda: self.frame.take(goal))
+        conductor.opened.connect(lambda: self.frame.take(goal, at_once=at_once))
         conductor.open(open_run, until="guest")
 
     @property
@@ -196,8 +255,30 @@ class RecordedLaunch(QWidget):
 
     @Slot(str)
     def _waive(self, reason: str) -> None:
-        self.choices.platform_waiver = reason
-        self.gate.open_then(self._open_new)
+        """A new launch without a verified platform; what else was waived is to be typed anew."""
+        record = None if self.run is None else self.run.record
+        if isinstance(self._asked, Wanted):
+            asked = replace(self._asked, policy_waiver="", firmware_waiver="")
+            self._launch(replace(asked, platform_waiver=reason))
+        elif record is not None:
+            self.again.begin(record, Remedy(), platform_waiver=reason)
+
+    @Slot(str, str)
+    def _waive_guest(self, waiver: str, reason: str) -> None:
+        """The launch that did not begin, with its policy or firmware accepted for once."""
+        if self._asked is None:
+            return
+        if waiver == "policy_waiver":
+            self._launch(replace(self._asked, policy_waiver=reason))
+        elif waiver == "firmware_waiver":
+            self._launch(replace(self._asked, firmware_waiver=reason))
+
+    @Slot(object)
+    def _begin_again(self, remedy: Remedy) -> None:
+        """A new launch after a mismatch; the refused one stays as it is."""
+        record = None if self.run is None else self.run.record
+        if record is not None:
+            self.again.begin(record, remedy)
 
     @Slot(str)
     def _look_elsewhere(self, url: str) -> None:
@@ -267,6 +348,13 @@ class RecordedLaunch(QWidget):
             )
 
         self._ask(lambda: self._service.evidence(launch_id, form), write)
+
+    @Slot()
+    def _find_entry(self) -> None:
+        """The newest entry of this launch in the ledger."""
+        launch_id = "" if self.run is None else self.run.id
+        find = partial(self._service.newest_entry, launch_id)
+        self._ask(find, lambda sequence: self.ledgerWanted.emit(cast("int", sequence)))
 
     @Slot(str)
     def _look_at_guest(self, name: str) -> None:

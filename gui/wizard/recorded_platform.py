@@ -64,13 +64,10 @@ class WaiverPanel(Foldable):
 
     wanted = Signal(str)
 
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(self.tr("Go on without a verified platform…"), parent)
-        words = self.tr(
-            "Then anybody may be on the other side, and only test secrets can be handed over."
-            " Your reason stands in the ledger and in the evidence."
-        )
-        self.body.addWidget(TextLabel(words))
+    def __init__(self, title: str, consequences: str, parent: QWidget | None = None) -> None:
+        super().__init__(title, parent)
+        words = self.tr("{what} Your reason stands in the ledger and in the evidence.")
+        self.body.addWidget(TextLabel(words.format(what=consequences)))
         label = QLabel(self.tr("Your &reason"))
         self.reason = QLineEdit()
         self.reason.setAccessibleName(self.tr("Reason for the waiver"))
@@ -94,7 +91,12 @@ class RecordedPlatformPage(PlatformPage):
     def __init__(self) -> None:
         super().__init__()
         self.accept = AcceptPanel()
-        self.waiver = WaiverPanel()
+        self.waiver = WaiverPanel(
+            self.tr("Go on without a verified platform…"),
+            self.tr(
+                "Then anybody may be on the other side, and only test secrets can be handed over."
+            ),
+        )
         self.exchange = ExchangePanel()
         for widget in (self.accept, self.exchange, self.waiver):
             self.controls.addWidget(widget)

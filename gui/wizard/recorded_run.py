@@ -141,6 +141,11 @@ class RecordedRun:
         return None if inner is None else inner.start_order
 
     @property
+    def record(self) -> LaunchRecord | None:
+        """What is recorded of it, as the vault vouched for it when it was opened."""
+        return self._known
+
+    @property
     def id(self) -> str:
         """The launch's id."""
         return self._launch_id

@@ -3,7 +3,10 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Qt, Signal
+from collections.abc import Mapping
+from dataclasses import replace
+
+from PySide6.QtCore import QSignalBlocker, Qt, Signal
 from PySide6.QtWidgets import (
     QCheckBox,
     QComboBox,
@@ -18,6 +21,7 @@ from watchword.core.rehearsal.guest import RehearsedGuest
 from watchword.core.rehearsal.stepwise import HostBehaviour, host_behaviours
 from watchword.core.sev.cpu_models import parse_cpu
 from watchword.core.sev.digest import VcpuSetup
+from watchword.core.sev.vmsa import VmsaGeneration
 
 from ..widgets.fonts import NORMAL, SMALL, WIDE
 from ..widgets.section import Section
@@ -51,6 +55,8 @@ class RehearsalChoices(QWidget):
         self.vcpus.setValue(2)
         self.vcpus.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
         self.vcpus.setAccessibleName(self.tr("Number of vCPUs"))
+        self._setup = VcpuSetup(self.vcpus.value(), parse_cpu(_CPU))
+        self._processor = TextLabel(self._processor_words(_CPU))
         self.slow = QCheckBox(self.tr("Stop after each &step"))
         self._lay_out()
         self._tell()
@@ -80,7 +86,7 @@ class RehearsalChoices(QWidget):
         form.setLabelAlignment(Qt.AlignmentFlag.AlignLeft)
         rows: tuple[tuple[str, QWidget], ...] = (
             (self.tr("Firmware"), TextLabel(self.tr("a small simulated image"))),
-            (self.tr("Processor"), TextLabel(self.tr("{cpu}, with SEV-ES").format(cpu=_CPU))),
+            (self.tr("Processor"), self._processor),
             (self.tr("vCPUs"), self.vcpus),
             (
                 self.tr("Secret"),
@@ -109,7 +115,31 @@ class RehearsalChoices(QWidget):
 
     def guest(self) -> RehearsedGuest:
         """The guest that is approved."""
-        return RehearsedGuest(vcpus=VcpuSetup(self.vcpus.value(), parse_cpu(_CPU)))
+        return RehearsedGuest(vcpus=replace(self._setup, count=self.vcpus.value()))
+
+    def approve(self, changes: Mapping[str, object]) -> bool:
+        """Choose these values of a profile's fields, as if a person did; False if it can't be.
+
+        Nothing is told: whoever calls begins another rehearsal.
+        """
+        if not changes.keys() <= {"vcpus", "cpu", "vmsa", "sev_features"}:
+            return False
+        with QSignalBlocker(self.vcpus):
+            if isinstance(count := changes.get("vcpus"), int):
+                self.vcpus.setValue(count)
+        if "cpu" in changes:
+            name = str(changes["cpu"])
+            self._setup = replace(self._setup, cpu=parse_cpu(name))
+            self._processor.say(self._processor_words(name))
+        if "vmsa" in changes:
+            generation = VmsaGeneration(str(changes["vmsa"]))
+            self._setup = replace(self._setup, generation=generation)
+        if isinstance(features := changes.get("sev_features"), int):
+            self._setup = replace(self._setup, sev_features=features)
+        return True
+
+    def _processor_words(self, cpu: str) -> str:
+        return self.tr("{cpu}, with SEV-ES").format(cpu=cpu)
 
     def _choose_host(self) -> None:
         self._tell()

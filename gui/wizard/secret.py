@@ -12,7 +12,7 @@ from ..widgets.key_value_table import KeyValueTable, Row
 from ..widgets.policy_words import FLAGS, bit_title
 from ..widgets.section import Section
 from ..widgets.tones import Tone
-from .page import Line, Record, Verdict, WizardPage, list_of, text_of
+from .page import Line, Record, Verdict, WizardPage, list_of, text_of, waivers_of
 
 _TOLD: Final = PolicyFlag.NODBG | PolicyFlag.NOKS | PolicyFlag.ES | PolicyFlag.NOSEND
 """Where a guest may be sent is told on the page *Launch blob*."""
@@ -89,12 +89,13 @@ class SecretPage(WizardPage):
             status = launch.status(step)
             if status.state is StepState.DONE:
                 lines.append(Line("ok", Tone.OK, good))
-            elif status.state is StepState.WAIVED:
-                words = self.tr("Waived, not verified: {reason}").format(reason=status.reason)
-                lines.append(Line("waived", Tone.WARN, words))
-            else:
+            elif status.state is not StepState.WAIVED:
                 words = self.tr("Not verified: {step}").format(step=status.step.title)
                 lines.append(Line("circle", Tone.NEUTRAL, words))
+        for what, reason in waivers_of(launch):
+            words = self.tr("Waived, not verified: {what}, because: {reason}")
+            text = words.format(what=what, reason=reason)
+            lines.append(Line("waived", Tone.WARN, text, bold=True))
         return lines
 
     def _platform_words(self, launch: Launch) -> str:

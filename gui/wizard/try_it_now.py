@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Signal, Slot
+from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from watchword.core.errors import ExitStatus
@@ -21,6 +22,7 @@ from .guest import GuestPage
 from .measurement import MeasurementPage
 from .platform import PlatformPage
 from .rehearsal_choices import RehearsalChoices
+from .remedies import Remedy
 from .runs import REHEARSAL, WizardRun
 from .secret import SecretPage
 from .session import SessionPage
@@ -52,13 +54,13 @@ class TryItNow(QWidget):
         self.choices.hostChosen.connect(self.begin)
         self.choices.guestChanged.connect(self._change_guest)
         self.choices.paceChanged.connect(self._change_pace)
-        session = SessionPage()
+        session, measurement = SessionPage(), MeasurementPage()
         pages = (
             GuestPage(self.choices),
             PlatformPage(),
             session,
             StartPage(),
-            MeasurementPage(),
+            measurement,
             SecretPage(),
             EvidencePage(),
         )
@@ -66,6 +68,7 @@ class TryItNow(QWidget):
         self.frame.left.connect(self.left)
         self.frame.startOver.connect(self.begin)
         session.saving.connect(self.frame.save)
+        measurement.remedyChosen.connect(self._begin_again)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.addWidget(self.frame)
@@ -83,6 +86,22 @@ class TryItNow(QWidget):
         conductor = Conductor(self._bridge, guest.new_launch(attack), REHEARSAL, self)
         self.frame.attach(conductor)
         conductor.open(rehearsal, until="guest")
+
+    @Slot(object)
+    def _begin_again(self, remedy: Remedy) -> None:
+        """Another rehearsal after a mismatch: with another approval, or the host asked otherwise.
+
+        What is approved now is shown on the first page, and nothing is done before it was read.
+        """
+        if remedy.changes and not self.choices.approve(remedy.changes):
+            return
+        if remedy.instruction:
+            QGuiApplication.clipboard().setText(remedy.instruction)
+        self.begin()
+        if remedy.changes:
+            self.frame.row.say(self.tr("Changed: look at what is approved now, then go on."))
+        else:
+            self.frame.row.say(self.tr("The host is as you choose it here: honest, or not."))
 
     @property
     def handing_over(self) -> bool:

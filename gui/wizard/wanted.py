@@ -15,7 +15,7 @@ class Wanted:
     ``ask_host``      whether the host is asked for certificates as well
     ``ask_amd``       whether AMD's key service may be asked, which learns the chip id
     ``trusted_root``  path of an ARK that is not AMD's
-    ``platform_waiver``, ``policy_waiver``  typed reasons
+    ``platform_waiver``, ``policy_waiver``, ``firmware_waiver``  typed reasons
     """
 
     guest: str
@@ -27,3 +27,4 @@ class Wanted:
     trusted_root: str = ""
     platform_waiver: str = ""
     policy_waiver: str = ""
+    firmware_waiver: str = ""

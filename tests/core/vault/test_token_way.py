@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 import threading
 from dataclasses import replace
@@ -18,31 +17,17 @@ from watchword.core.vault.header import OpenWith
 from watchword.core.vault.token_way import TokenWay
 from watchword.core.vault.vault import Vault
 
+from .soft_hsm import MODULE, OTHER, PIN, TOKEN, configured
 from .support import revealed
-
-MODULE = "/usr/lib/softhsm/libsofthsm2.so"
-TOKEN, OTHER = "owner-token", "other-token"
-PIN = b"2357-1113"
 
 pkcs11 = pytest.importorskip("pkcs11", reason="no python-pkcs11 (extra pkcs11)")
 
 
 @pytest.fixture(scope="session")
 def soft_token(program, tmp_path_factory):
-    """SoftHSM with two tokens of its own; it reads its configuration once per process."""
-    tool = program("softhsm2-util", "softhsm2")
-    folder = tmp_path_factory.mktemp("softhsm")
-    (folder / "tokens").mkdir()
-    configuration = folder / "softhsm2.conf"
-    configuration.write_text(
-        f"directories.tokendir = {folder}/tokens\nobjectstore.backend = file\nlog.level = ERROR\n"
-    )
+    """SoftHSM with two tokens of its own."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SOFTHSM2_CONF", str(configuration))
-        for label in (TOKEN, OTHER):
-            command = [tool, "--init-token", "--free", "--label", label, "--so-pin", "99999999"]
-            subprocess.run([*command, "--pin", PIN.decode()], check=True, capture_output=True)
-        yield MODULE
+        yield configured(program, tmp_path_factory, patch)
 
 
 def ways(module, token=None, pin=PIN):

@@ -14,9 +14,13 @@ from watchword.gui.theme import Theme
 from watchword.gui.widgets.calm_style import CalmStyle
 
 from ..widgets.conftest import scheme
-from .support import MemoryBackend, make_service
+from . import more_scenes, scenes
+from .support import MemoryBackend, make_service, settled
 
 __all__ = ["scheme"]
+
+SMALLEST = (911 - 180, 512)
+"""1366x768 at 150 %, in device-independent pixels, less the sidebar."""
 
 
 @pytest.fixture(scope="package", autouse=True)
@@ -65,3 +69,38 @@ def next_run(service, backend) -> Iterator[Callable[[], VaultService]]:
     yield run
     for one in made:
         one.close()
+
+
+@pytest.fixture
+def scene(qtbot, bridge, theme, tmp_path, monkeypatch, request):
+    """Builds one by its name; what it opens is closed again, the services' vaults too."""
+    monkeypatch.setenv("WATCHWORD_HOME", str(tmp_path))
+    built, services = [], []
+
+    def recorded(*arguments):
+        services.append(make_service(*arguments))
+        return services[-1]
+
+    for module in (scenes, more_scenes):
+        monkeypatch.setattr(module, "make_service", recorded)
+
+    def rest(page):
+        qtbot.waitUntil(lambda: not page.work.busy, timeout=20_000)
+
+    def build(name):
+        widget, page = more_scenes.EVERY[name](bridge, tmp_path, rest, SMALLEST)
+        qtbot.addWidget(page)
+        built.append((widget, page))
+        rest(page)
+        if widget is page:
+            page.resize(*SMALLEST)
+        return settled(widget), page
+
+    yield build
+    for widget, page in built:
+        if widget is not page:
+            widget.done(0)
+        page.close()
+    qtbot.waitUntil(lambda: not bridge.busy, timeout=20_000)
+    for service in services:
+        service.close()

@@ -26,6 +26,7 @@ def draw(folder: Path, scale: str) -> None:
     from watchword.gui.widgets.calm_style import CalmStyle
 
     sys.path.insert(0, str(Path(__file__).parents[3]))
+    from tests.gui.pages.more_scenes import MORE_SCENES
     from tests.gui.pages.scenes import SCENES
 
     application = QApplication([])
@@ -36,7 +37,7 @@ def draw(folder: Path, scale: str) -> None:
     wanted = os.environ.get("SCENES", "").split()
     for scheme in (Scheme.LIGHT, Scheme.DARK):
         theme.scheme = scheme
-        for name, build in SCENES.items():
+        for name, build in (SCENES | MORE_SCENES).items():
             if wanted and not any(name.startswith(one) for one in wanted):
                 continue
             bridge = Bridge()

@@ -3,17 +3,22 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sqlite3
 
 import pytest
 from PySide6.QtGui import QGuiApplication
+from PySide6.QtWidgets import QPushButton
 
 from watchword.core.ledger.entries import EntryKind
+from watchword.core.ledger.heads import LedgerHead
 from watchword.core.ledger.ledger import Ledger
 from watchword.core.records.database import FILE_NAME, Records
+from watchword.core.vault.header import OpenWith
 from watchword.gui.pages.ledger_page import LedgerPage
-from watchword.gui.pages.ledger_service import LedgerService
+from watchword.gui.pages.ledger_service import MOST_SHOWN, LedgerService
+from watchword.gui.pages.ledger_words import kind_look
 from watchword.gui.widgets.tones import Tone
 
 from ..widgets.looks import cut_off, nameless
@@ -125,7 +130,7 @@ def test_a_whole_ledger_is_verified_and_its_head_can_be_copied(qtbot, page, stor
     assert "Entries 1 to 5" in texts(page.verdict)
     assert "(SIMULATED): 1" in texts(page.verdict)
     assert "missing at its end" in texts(page.verdict)
-    press(qtbot, page.copying)
+    press(qtbot, page.check.copying)
     assert QGuiApplication.clipboard().text() == f"5:{story[-1].hash}"
 
 
@@ -137,7 +142,7 @@ def test_a_changed_entry_is_named_and_no_head_is_shown(qtbot, page, folder) -> N
     idle(qtbot, page)
     assert page.verdict.tone is Tone.BAD
     assert "Entry 2" in page.verdict.report
-    assert not page.copying.isVisible()
+    assert not page.check.copying.isVisible()
 
 
 def test_a_changed_entry_is_told_when_the_page_is_opened_and_can_be_verified(
@@ -204,3 +209,193 @@ def test_nothing_is_cut_off_in_a_language_with_longer_words(story, longer_words,
     page.table.selectRow(1)
     settled(page)
     assert cut_off(page) == []
+
+
+# -- one entry, and a weakness ---------------------------------------------------------
+
+
+def test_an_entry_is_shown_by_its_number_whatever_was_looked_for_before(qtbot, page, story):
+    page.kinds.setCurrentIndex(page.kinds.findData(EntryKind.PLATFORM_REFUSED.value))
+    idle(qtbot, page)
+    page.show_entry(3)
+    idle(qtbot, page)
+    assert len(page.table.entries) == len(story)
+    assert page.table.currentRow() == 2
+    assert "Entry 3" in texts(page.entry)
+    page.show_entry(99)
+    idle(qtbot, page)
+    assert "entry-missing" in page.banner.report
+
+
+def test_an_old_entry_of_a_long_ledger_is_shown_among_its_neighbours(qtbot, folder, show):
+    with Records.open(folder) as records, records.writing():
+        ledger = Ledger(records)
+        for _ in range(2 * MOST_SHOWN):
+            ledger.append(EntryKind.LAUNCH_PREPARED, "a1", {})
+    page = show()
+    assert "Only the newest" in texts(page)
+    page.show_entry(5)
+    idle(qtbot, page)
+    assert page.table.entries[page.table.currentRow()].sequence == 5
+    assert "Newer entries are not shown" in texts(page)
+    page.kinds.setCurrentIndex(1)
+    idle(qtbot, page)
+    assert [entry.kind for entry in page.table.entries] == [EntryKind.LEDGER_BEGUN]
+
+
+def weak(folder):
+    """One launch on Milan that was given a secret, one on Rome, one that says nothing."""
+    secret = {"name": "disk-passphrase", "entry": "web1/disk", "size": 44, "test": False}
+    with Records.open(folder) as records:
+        ledger = Ledger(records)
+        body = {"guest": "web1", "generation": "milan", "cek_sha256": "ab" * 32}
+        ledger.append(EntryKind.PACKET_SEALED, "m1", {**body, "secrets": [secret]})
+        ledger.append(EntryKind.PACKET_SEALED, "r1", {"generation": "rome"})
+        ledger.append(EntryKind.PACKET_SEALED, "u1", {"guest": "lab"})
+
+
+def test_a_search_names_the_launches_and_secrets_that_a_weakness_concerns(qtbot, folder, show):
+    weak(folder)
+    page = show()
+    press(qtbot, page.affected.button)
+    page.affected.generation.setCurrentIndex(page.affected.generation.findData("milan"))
+    press(qtbot, page.affected.searching)
+    idle(qtbot, page)
+    words = texts(page.affected)
+    assert page.affected.answer.tone is Tone.WARN
+    assert "Were given secrets: 1" in words
+    assert "disk-passphrase from vault entry web1/disk" in words
+    assert "Perhaps: what they ran on was not recorded: 1" in words
+    assert "r1" not in words.replace("\n", " ").split()
+    (first, _) = page.affected.findChildren(QPushButton, "entry")
+    press(qtbot, first)
+    idle(qtbot, page)
+    assert "Entry 2" in texts(page.entry)
+
+
+@pytest.mark.parametrize(
+    ("field", "text", "given"),
+    [
+        ("cek", "ab" * 32, "m1"),
+        ("vault_entry", "web1/disk", "m1"),
+        ("build", "nonsense", "bad-build"),
+        ("cek", "xyz", "bad-"),
+    ],
+)
+def test_each_field_narrows_the_search_or_says_what_is_wrong(
+    qtbot, folder, show, field, text, given
+):
+    weak(folder)
+    page = show()
+    press(qtbot, page.affected.button)
+    press(qtbot, page.affected.searching)
+    idle(qtbot, page)
+    assert "nothing-to-search" in page.affected.answer.report
+    getattr(page.affected, field).setText(text)
+    press(qtbot, page.affected.searching)
+    idle(qtbot, page)
+    assert given in texts(page.affected) + page.affected.answer.report
+
+
+def test_a_firmware_is_named_by_its_file_or_by_its_hash(qtbot, folder, show, tmp_path):
+    firmware = tmp_path / "OVMF.fd"
+    firmware.write_bytes(b"firmware")
+    body = {"firmware_sha256": [hashlib.sha256(b"firmware").hexdigest()]}
+    with Records.open(folder) as records:
+        Ledger(records).append(EntryKind.PACKET_SEALED, "f1", body)
+    page = show()
+    press(qtbot, page.affected.button)
+    for name in (str(firmware), body["firmware_sha256"][0]):
+        page.affected.firmware.set_path(name)
+        press(qtbot, page.affected.searching)
+        idle(qtbot, page)
+        assert "Were given secrets: 1" in texts(page.affected)
+
+
+def test_every_advisory_can_be_searched_for(qtbot, folder, show):
+    weak(folder)
+    page = show()
+    press(qtbot, page.affected.button)
+    for place in range(1, page.affected.advisory.count()):
+        page.affected.advisory.setCurrentIndex(place)
+        press(qtbot, page.affected.searching)
+        idle(qtbot, page)
+        assert page.affected.answer.report
+
+
+# -- what the keyring has noted -----------------------------------------------------------
+
+
+@pytest.fixture
+def noted(qtbot, bridge, folder, story, service):
+    """The page over a vault whose keyring has noted the newest entry."""
+    service.create(OpenWith.KEYRING)
+    with service.opened() as vault:
+        vault.write_anchor(LedgerHead(story[-1].sequence, story[-1].hash).text)
+    service.close()
+    page = LedgerPage(bridge, LedgerService(folder, service))
+    qtbot.addWidget(page)
+    page.resize(900, 900)
+    page.show()
+    page.refresh()
+    idle(qtbot, page)
+    return page
+
+
+def verified_with_keyring(qtbot, page):
+    page.check.anchor.setChecked(True)
+    press(qtbot, page.verifying)
+    qtbot.waitUntil(page.verdict.isVisible, timeout=10_000)
+    idle(qtbot, page)
+
+
+def test_the_newest_ledger_has_what_the_keyring_has_noted(qtbot, noted):
+    verified_with_keyring(qtbot, noted)
+    assert noted.verdict.tone is Tone.OK
+    assert "no older records" in noted.verdict.report
+
+
+def test_an_older_copy_is_named_and_counts_only_with_a_typed_reason(qtbot, noted, folder, service):
+    (folder / FILE_NAME).unlink()
+    with Records.open(folder) as records:
+        Ledger(records).append(EntryKind.LAUNCH_PREPARED, "a1", {"guest": "web1"})
+    verified_with_keyring(qtbot, noted)
+    assert "ledger-rolled-back" in noted.verdict.report
+    (going_on,) = [
+        button for button in noted.verdict.findChildren(QPushButton) if "older" in button.text()
+    ]
+    press(qtbot, going_on)
+    dialog = noted.dialog
+    assert "must not be completed again" in texts(dialog)
+    assert not dialog.agreeing.isEnabled()
+    qtbot.keyClicks(dialog.reason, "the disk died")
+    press(qtbot, dialog.agreeing)
+    idle(qtbot, noted)
+    qtbot.waitUntil(lambda: noted.table.entries[0].kind is EntryKind.ROLLBACK_ACCEPTED)
+    idle(qtbot, noted)
+    assert noted.table.entries[0].body["reason"] == "the disk died"
+    service.close()
+    verified_with_keyring(qtbot, noted)
+    assert noted.verdict.tone is Tone.OK
+
+
+def test_a_damaged_ledger_can_not_be_accepted(qtbot, noted, folder):
+    tamper(folder)
+    verified_with_keyring(qtbot, noted)
+    assert "ledger-broken" in noted.verdict.report
+    assert not [one for one in noted.verdict.findChildren(QPushButton) if "older" in one.text()]
+
+
+def test_a_ledger_that_is_gone_is_missed_by_the_keyring(qtbot, noted, folder):
+    (folder / FILE_NAME).unlink()
+    noted.refresh()
+    idle(qtbot, noted)
+    press(qtbot, noted.empty.button)
+    verified_with_keyring(qtbot, noted)
+    assert "ledger-rolled-back" in noted.verdict.report
+    assert not noted.list.isVisible()
+
+
+@pytest.mark.parametrize("kind", EntryKind)
+def test_each_kind_of_entry_has_its_words(kind):
+    assert kind_look(kind).word

@@ -51,13 +51,16 @@ class HostThread:
     def packets(self):
         return self.host.processor.packets
 
-    def start(self, material, firmware=None, place=None):
-        """What the host's operator does with the launch blob; the URL of the VM's monitor."""
+    def start(self, material, firmware=None, place=None, **otherwise):
+        """What the host's operator does with the launch blob; the URL of the VM's monitor.
+
+        ``otherwise``  what he does in another way than for plain SEV: see StartOrder
+        """
         order = StartOrder(
             firmware=firmware or build_firmware(),
-            policy=profile_policy(),
             dh_cert=material.godh_base64.encode(),
             session=material.session_base64.encode(),
+            **{"policy": profile_policy(), **otherwise},
         )
         place = place or self.home / f"started{len(self.host._servers)}.sock"
         self.server = self.call(self.host.start_vm(order, place))

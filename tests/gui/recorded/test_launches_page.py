@@ -202,3 +202,23 @@ def test_whatever_can_have_the_focus_has_a_name_and_its_room(qtbot, launches, pa
         QApplication.processEvents()
         assert nameless(page) == []
         assert cut_off(page) == []
+
+
+def test_that_it_is_simulated_has_its_room_in_every_row(page):
+    states = [state.value for state in LaunchState]
+    page.resize(731, 512)
+    page._show(([summary(n, state, simulated=1) for n, state in enumerate(states)], (), ""))
+    room = page.table.columnWidth(Column.STATE)
+    for row in range(page.model.rowCount()):
+        words = page.model.index(row, Column.STATE).data()
+        assert page.fontMetrics().horizontalAdvance(words) + 30 <= room, words
+
+
+def test_without_launches_it_says_how_to_begin_and_not_that_none_fits(page):
+    page._show(([], (), ""))
+    assert page.none.isVisible()
+    assert not page.empty.isVisible()
+    assert not page.search.isEnabled()
+    page._show(([summary(1)], ("vm1",), ""))
+    assert not page.none.isVisible()
+    assert page.search.isEnabled()

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
 from watchword.core.errors import VaultError
@@ -10,6 +12,7 @@ from watchword.core.vault.vault import Vault
 from watchword.gui.lent_vault import LentVault
 
 from ...core.launch.support import ENTRY
+from .support import LONGEST, accept, begin
 
 MAKING = {"create", "open", "in_memory"}
 
@@ -37,3 +40,41 @@ def test_after_the_vault_was_closed_by_hand_nothing_is_to_be_had(vaults):
     with pytest.raises(VaultError) as caught:
         lent.get(ENTRY)
     assert caught.value.code == "vault-closed"
+
+
+def test_at_the_end_of_a_launch_the_keyring_is_written_to_beside_the_loop(
+    qtbot, bridge, monkeypatch, make_wizard, host
+):
+    """It may ask somebody and take its time; whatever else runs in the loop goes on meanwhile."""
+    threads = []
+
+    def write_anchor(vault, head=None):
+        threads.append(threading.current_thread().name)
+        assert callable(head)
+        assert head(None)
+        return True
+
+    monkeypatch.setattr(Vault, "write_anchor", write_anchor)
+    person = make_wizard()
+    begin(person, host.url)
+    accept(person)
+    assert threads == []
+    person.wizard.close_launch()
+    qtbot.waitUntil(lambda: not bridge.busy, timeout=LONGEST)
+    assert len(threads) == 1
+    assert bridge._thread.name not in threads
+
+
+def test_what_goes_wrong_with_that_note_is_told_in_the_list(
+    qtbot, bridge, monkeypatch, make_wizard, service, host
+):
+    def write_anchor(vault, head=None):
+        raise VaultError("keyring-locked", "The keyring is locked", "It did not open.", "Unlock.")
+
+    monkeypatch.setattr(Vault, "write_anchor", write_anchor)
+    person = make_wizard()
+    begin(person, host.url)
+    accept(person)
+    person.wizard.close_launch()
+    qtbot.waitUntil(lambda: not bridge.busy, timeout=LONGEST)
+    assert service.note == "The keyring is locked. It did not open."

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import pytest
 
+from watchword.core.launch.engine import StepState
 from watchword.core.launch.record import LaunchState
 from watchword.gui.pages.vault_service import VaultService
 
@@ -137,3 +138,48 @@ def test_without_a_vault_it_is_said_what_to_do(qtbot, tmp_path, make_wizard, ser
     begin(person, "qmp+unix:///nowhere/vm1.sock")
     qtbot.waitUntil(person.frame.problem.isVisible)
     assert "Make one on the page Vault" in person.frame.problem.report
+
+
+def test_what_is_taken_up_again_goes_through_no_page_that_needs_nobody(
+    qtbot, make_wizard, again, host
+):
+    person = make_wizard()
+    begin(person, host.url)
+    accept(person)
+    find_vm(person, host.start(person.wizard.run.material))
+    person.rest_on("secret")
+    person = again(person)
+    person.frame._dwell = 60_000  # a page that it walked through would stay for a minute
+    pages = [person.page]
+    person.frame._stack.currentChanged.connect(lambda _: pages.append(person.page))
+    states = []
+    person.frame.conductor.changed.connect(
+        lambda: states.append([one.state for one in person.launch.statuses()])
+    )
+    assert person.frame.conductor_at_work
+    assert "Making ready" in person.frame.page.busy.accessibleName()
+    assert not person.row.primary.isEnabled()
+    person.rest_on("secret")
+    assert pages == ["secret"]
+    settled = [sum(one is StepState.DONE for one in found) for found in states]
+    # The verdicts came in one by one, for all to see in the list of steps.
+    assert {1, 2, 3, 4, 5} <= set(settled)
+    assert host.packets == ()
+
+
+def test_a_resuming_that_is_cancelled_before_the_vault_is_open_opens_nothing(
+    qtbot, make_wizard, again, host, service
+):
+    person = make_wizard()
+    begin(person, host.url)
+    accept(person)
+    service.vaults.close()
+    person = again(person)
+    person.until(lambda: person.wizard.gate.dialog is not None)
+    person.frame.conductor.cancel()
+    assert not person.frame.conductor_at_work
+    dialog = person.wizard.gate.dialog
+    qtbot.keyClicks(dialog.field.edit, PASSPHRASE.decode())
+    person.click(dialog.agreeing)
+    person.until(lambda: person.wizard.gate.dialog is None)
+    assert person.wizard.run is None

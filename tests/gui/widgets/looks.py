@@ -50,6 +50,8 @@ def _needs(widget: QWidget) -> tuple[int, int]:
     if isinstance(widget, QLabel) and widget.wordWrap():
         return 0, widget.heightForWidth(widget.width())
     hint = widget.sizeHint()
+    if widget.hasHeightForWidth():
+        return hint.width(), widget.heightForWidth(widget.width())
     return hint.width(), hint.height()
 
 

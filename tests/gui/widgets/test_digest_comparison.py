@@ -115,3 +115,25 @@ def test_hex_is_grouped_to_be_compared(qtbot) -> None:
 @pytest.mark.parametrize("text", ["<b>x</b>", "0x12", "abc", "", "zz" * 4])
 def test_what_is_no_hex_is_shown_as_it_is(text: str) -> None:
     assert grouped_hex(text) == text
+
+
+def test_names_and_digits_stand_on_one_line(comparison: DigestComparison, theme) -> None:
+    value = b"\x1e" * 32  # digits without a descender, as the names' first letters
+    comparison.compare(value, value)
+    comparison.resize(900, 120)
+    comparison.show()
+    picture = comparison.grab().toImage()
+
+    def bottom(label: QLabel, width: int) -> int:
+        place = label.geometry()
+        return max(
+            y
+            for y in range(place.top(), place.bottom() + 1)
+            for x in range(place.left(), place.left() + width)
+            if picture.pixelColor(x, y).lightness() < 150
+        )
+
+    names = [x for x in comparison.findChildren(QLabel) if x.text() in ("Expected", "Reported")]
+    digits = comparison._lines
+    assert len(names) == len(digits) == 2
+    assert [bottom(x, 7) for x in names] == [bottom(x, 60) for x in digits]

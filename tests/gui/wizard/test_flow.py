@@ -6,19 +6,22 @@ from __future__ import annotations
 import itertools
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
-from watchword.core.launch.engine import Launch, StepState
+from watchword.core.launch.engine import Launch, Mark, StepState
 from watchword.core.launch.sev_steps import LAUNCH_STEPS
 from watchword.gui.wizard.flow import (
     PAGES,
     Action,
     Button,
+    Need,
     Situation,
     buttons,
     failed_step,
     may_have_left,
+    need,
     page_at_rest,
     page_at_work,
 )
@@ -220,3 +223,29 @@ def test_while_steps_are_taken_the_page_is_that_of_the_step_at_work() -> None:
 )
 def test_at_rest_the_page_is_where_the_owner_is_needed(made, until, slow, page) -> None:
     assert page_at_rest(now(made, slow=slow), "current", until) == page
+
+
+WAITS_FOR_VM = Mark(StepState.BUSY, {"code": "vm-not-started"}, {})
+
+
+@pytest.mark.parametrize(
+    ("situation", "needed"),
+    [
+        (now(launch()), None),
+        (now(launch("guest")), None),
+        (now(launch("guest"), busy=True), None),
+        (now(launch("session")), Need.BLOB),
+        (now(launch("session"), busy=True), None),
+        (now(replace(launch("session"), marks={"start": WAITS_FOR_VM}), busy=True), Need.VM),
+        (now(launch("session").begin("start"), busy=True), None),
+        (now(launch("session").wait("start", {})), Need.ANSWER),
+        (now(launch("measurement")), Need.VERDICT),
+        (now(launch("measurement"), busy=True), None),
+        (now(launch("start").fail("measurement", REFUSED)), Need.REFUSAL),
+        (now(launch("start").fail("measurement", HOST_FAILED)), Need.FAILURE),
+        (now(launch("run")), Need.DONE),
+        (now(launch("measurement"), over=True), None),
+    ],
+)
+def test_a_person_is_needed_where_watchword_does_not_get_on_alone(situation, needed) -> None:
+    assert need(situation) is needed

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QGuiApplication
-from PySide6.QtWidgets import QApplication, QPushButton, QToolButton
+from PySide6.QtWidgets import QApplication, QLabel, QPushButton, QToolButton
 
 from watchword.core.launch.engine import StepState
 from watchword.gui.wizard.flow import PAGES
@@ -249,3 +249,33 @@ def test_everything_is_marked_as_simulated(driver) -> None:
         driver.frame.go(page)
         assert driver.frame.ribbon.isVisible()
         assert driver.frame.ribbon.accessibleName().startswith("SIMULATED")
+
+
+def test_a_rehearsal_can_only_be_ended_since_it_is_not_kept(driver) -> None:
+    row = driver.frame.row
+    for step in PAGE_STEPS:
+        driver.frame.go(step)
+        assert row.leaving.text().replace("&", "") == "End the rehearsal"
+        assert "come back" not in row.other.text()
+    assert row.leaving.toolTip() == "A rehearsal is not kept."
+
+
+def test_on_the_last_page_there_is_one_way_out(driver, qtbot) -> None:
+    driver.to("run")
+    assert not driver.frame.row.leaving.isVisible()
+    driver.frame.go("secret")
+    assert driver.frame.row.leaving.isVisible()
+    driver.frame.go("run")
+    with qtbot.waitSignal(driver.wizard.left):
+        driver.click(driver.frame.row.primary)
+
+
+def test_nobody_is_said_to_have_named_the_simulated_root(driver) -> None:
+    driver.to("secret")
+    for step in PAGE_STEPS:
+        driver.frame.go(step)
+        words = " ".join(label.text() for label in driver.frame.page.findChildren(QLabel))
+        assert "named" not in words, step
+    driver.frame.go("platform")
+    words = " ".join(label.text() for label in driver.frame.page.findChildren(QLabel))
+    assert "Not AMD's: the simulated root" in words

@@ -23,7 +23,12 @@ DATA = re.compile(r"[^/]+\.data/data/")
 def data_files(pyproject: str) -> list[str]:
     """What is installed outside the package, by its place under the environment's folder."""
     folders = tomllib.loads(pyproject)["tool"]["setuptools"]["data-files"]
-    return [f"{folder}/{Path(one).name}" for folder, files in folders.items() for one in files]
+    return [
+        f"{folder}/{one.name}"
+        for folder, patterns in folders.items()
+        for pattern in patterns
+        for one in sorted(PYPROJECT.parent.glob(pattern))
+    ]
 
 
 def differences(

@@ -26,6 +26,7 @@ COMMANDS = {
     "attest": "read a paused VM's measurement, verify it, inject the secret and let it run",
     "report": "verify attestation reports of running guests",
     "firmware": "look into firmware images",
+    "image": "build encrypted disk images, look into them, and give them new keys",
     "guest": "keep profiles: what is agreed to run, and where",
     "vault": "keep secrets, and the keys of launches",
     "launch": "prepare, complete and look after launches of guest profiles",
@@ -35,6 +36,7 @@ COMMANDS = {
     "convert": "write certificates, launch material and packets as other tools expect them",
     "simulate": "serve QMP as a QEMU on a simulated SEV platform would, until `quit` or Ctrl-C",
     "rehearse": "play a whole launch against a simulated platform",
+    "completion": "print what a shell needs to complete the words of Watchword's command line",
 }
 """The words of the command line and their summaries; ``X_command.py`` declares the word X.
 

@@ -20,7 +20,7 @@ from ..launch.worlds import opener
 from ..sev.digest import DigestComponent, LaunchDigest
 from ..sev.firmware_approval import ApprovedFirmware
 from ..sev.policy import approve_policy
-from .command import Parser, Subparsers, add_command
+from .command import HOST_HELP, Parser, Subparsers, add_command
 from .explain import approved_contents, read_other_firmware
 from .firmware_options import add_firmware_waiver, approve_named_firmware
 from .host_notes import note_host_warnings
@@ -62,7 +62,7 @@ def declare(subparsers: Subparsers[Parser]) -> None:
         " --secret disk-passphrase=passphrase",
         run=_attest,
     )
-    parser.add_argument("--host", metavar="URL", required=True, help="qmp+unix:///… or qmp+tcp://…")
+    parser.add_argument("--host", metavar="URL", required=True, help=HOST_HELP)
     add_tik_options(parser, with_tek=True)
     add_policy_option(parser, waivable=True)
     add_firmware_waiver(parser)

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 Run = Callable[[argparse.Namespace, Console], Result]
 
+HOST_HELP = "qmp+unix:///… (or +tcp, +ssh, +tls), libvirt+qemu:///… or kubevirt://…"
+"""What ``--host`` takes wherever a host is connected to."""
+
 
 class Parser(argparse.ArgumentParser):
     """An argument parser whose complaints are our errors, with their exit status and JSON form."""

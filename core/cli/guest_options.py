@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from ..errors import UsageError
 from ..guest.rules import FILES, needs_es
+from .command import HOST_HELP
 from .guest_host import readable_host
 
 _HASH: Final = re.compile(r"[0-9a-fA-F]{64}", re.ASCII)
@@ -70,7 +71,7 @@ def _add_where_it_runs(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="fingerprint of the CEK of a chip that it may run on; may be repeated",
     )
-    group.add_argument("--host", metavar="URL", help="qmp+unix:///… or qmp+tcp://…")
+    group.add_argument("--host", metavar="URL", help=HOST_HELP)
 
 
 def document_from_options(arguments: argparse.Namespace, now: datetime) -> dict[str, Any]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 from ..errors import BadInput, UsageError, WatchwordError
 from ..guest.store import ProfileStore, profiles_folder
@@ -13,7 +15,7 @@ from ..hosts.urls import ExchangeAddress, parse_host_url
 from ..launch.desk import LaunchDesk
 from ..launch.launch_run import LaunchRun
 from ..launch.orders import LaunchOrder
-from .command import Parser, Subparsers, add_command
+from .command import HOST_HELP, Parser, Subparsers, add_command
 from .desk_options import add_desk_options, opened_desk
 from .hex_text import parse_hex
 from .host_notes import note_host_warnings
@@ -23,6 +25,9 @@ from .launch_output import LaunchPrinter, launch_result
 from .output import Console, Result, table
 from .pasteable import pasteable
 from .platform_options import load_trusted_roots, read_certificate_files
+
+_STARTING: Final = ("libvirt+", "kubevirt:")
+"""Hosts that start the VM themselves when they are asked to."""
 
 
 def declare_prepare(group: Subparsers[Parser]) -> None:
@@ -35,9 +40,7 @@ def declare_prepare(group: Subparsers[Parser]) -> None:
         run=_prepare,
     )
     parser.add_argument("guest", metavar="GUEST", help="the guest profile")
-    parser.add_argument(
-        "--host", metavar="URL", help="qmp+unix:///…, qmp+tcp://… or exchange:///FOLDER"
-    )
+    parser.add_argument("--host", metavar="URL", help=f"{HOST_HELP}, or exchange:///FOLDER")
     parser.add_argument(
         "--platform",
         metavar="FILE",
@@ -149,7 +152,9 @@ async def _drive(
                 files = write_host_files(Path(arguments.out), run)
             except BadInput as problem:
                 error = not_given(arguments, run.id, problem)
-        return _result(arguments, run, error, files)
+        asked = error is None and order.ask_host
+        warnings = await run.domain_warnings() if asked else ()
+        return _result(arguments, run, error, files, warnings)
 
 
 def _result(
@@ -157,8 +162,10 @@ def _result(
     run: LaunchRun,
     error: WatchwordError | None,
     files: dict[str, str],
+    warnings: Sequence[str],
 ) -> Result:
     record, lines = run.record, [f"This is launch {run.id}."]
+    lines += [f"warning: {warning}" for warning in warnings]
     if files:
         lines += ["For the host; nothing in it is secret:", *table(files.items())]
     unaccepted = [] if run.material is None else list(acceptance_lines(arguments, run))
@@ -168,8 +175,11 @@ def _result(
     else:
         words = ["launch", "complete", run.id, *(["--no-inject"] if unaccepted else [])]
         verdict = ", for the verdict alone as long as nobody has accepted the platform"
+        starting = "Have the VM started from these, paused. Then"
+        if record.host.startswith(_STARTING):
+            starting = "This has the host start the VM, paused, and goes on with it"
         lines += [
-            f"Have the VM started from these, paused. Then{verdict if unaccepted else ''}:",
+            f"{starting}{verdict if unaccepted else ''}:",
             f"  {pasteable(arguments, *words)}",
             f"with --host URL if its QMP answers elsewhere than at {record.host}."
             if record.host
@@ -183,4 +193,5 @@ def _result(
         state=record.state.value,
         host=record.host,
         files=files,
+        domain_warnings=list(warnings),
     )

@@ -10,7 +10,7 @@ from ..amd.roots import amd_roots
 from ..errors import ExitStatus
 from ..sev.chain import ChainReport, Link, Role, Root, Verdict, examine_chain
 from ..sev.platform import chain_refused, with_advisories
-from .command import Parser, Subparsers, add_command, add_group
+from .command import HOST_HELP, Parser, Subparsers, add_command, add_group
 from .output import Console, Result, grouped
 from .platform_options import (
     add_cek_options,
@@ -32,7 +32,7 @@ _DEPTHS = {Role.ARK: 0, Role.ASK: 1, Role.CEK: 2, Role.OCA: 2, Role.PEK: 3, Role
 
 
 def declare(subparsers: Subparsers[Parser]) -> None:
-    """Add ``platform verify``, ``export``, ``fetch-cek`` and ``preflight``."""
+    """Add ``platform verify``, ``export``, ``fetch-cek``, ``preflight`` and ``guests``."""
     group = add_group(subparsers, "platform", "verify or export a platform's certificate chain")
     verify = add_command(
         group,
@@ -51,7 +51,7 @@ def declare(subparsers: Subparsers[Parser]) -> None:
         example="watchword platform export --host qmp+unix:///run/vm1.sock --out host1.json",
         run=_export,
     )
-    export.add_argument("--host", metavar="URL", required=True, help="qmp+unix:///… or qmp+tcp://…")
+    export.add_argument("--host", metavar="URL", required=True, help=HOST_HELP)
     export.add_argument(
         "--out",
         metavar="FILE",
@@ -91,6 +91,14 @@ def declare(subparsers: Subparsers[Parser]) -> None:
         help="an ARK that is not AMD's and is to be trusted all the same",
     )
     add_cek_options(preflight)
+    guests = add_command(
+        group,
+        "guests",
+        summary="list the VMs that a host's libvirt knows, started or not",
+        example="watchword platform guests --host libvirt+qemu+ssh://user@host/system",
+        run=_guests,
+    )
+    guests.add_argument("--host", metavar="URL", required=True, help="libvirt+…: docs/hosts.md")
 
 
 def _verify(arguments: argparse.Namespace, console: Console) -> Result:
@@ -149,3 +157,9 @@ def _preflight(arguments: argparse.Namespace, console: Console) -> Result:
     from .platform_preflight import preflight  # noqa: PLC0415 - talks to a host
 
     return preflight(arguments, console)
+
+
+def _guests(arguments: argparse.Namespace, console: Console) -> Result:
+    from .platform_guests import guests  # noqa: PLC0415 - talks to a host
+
+    return guests(arguments, console)

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from xml.etree import ElementTree as ET
 
-from .vm_order import VmOrder
+from .vm_order import SevOptions, VmOrder
 
 _LONGEST = 200
 
@@ -41,6 +41,7 @@ class DomainDifference:
 MEASUREMENT = "The measurement will not match."
 NO_START = "The secure processor will not start the VM."
 NOT_MEASURED = "What it holds is not measured."
+SAME_BYTES = "It must hold the very bytes that were approved, or the measurement will not match."
 
 
 def domain_differences(domain: ET.Element, order: VmOrder) -> tuple[DomainDifference, ...]:
@@ -51,8 +52,12 @@ def domain_differences(domain: ET.Element, order: VmOrder) -> tuple[DomainDiffer
     """
     return tuple(
         difference
-        for part in (_boot, _processors, _launch_security)
-        for difference in part(domain, order)
+        for part in (
+            _boot(domain, order),
+            _processors(domain, order),
+            launch_security_differences(domain, order.sev),
+        )
+        for difference in part
     )
 
 
@@ -61,18 +66,14 @@ def _boot(domain: ET.Element, order: VmOrder) -> Iterator[DomainDifference]:
     found = "" if machine is None else machine.get("machine") or ""
     if not found.startswith(("q35", "pc-q35")):
         yield _difference("os/type/@machine", "q35", found, "OVMF for SEV needs it.")
-    loader = domain.findtext("os/loader")
-    yield from _text("os/loader", order.firmware, loader, MEASUREMENT)
+    yield from _file("os/loader", order.firmware, domain.findtext("os/loader"))
     if domain.find("os/nvram") is not None:
         yield _difference(
             "os/nvram", "none", domain.findtext("os/nvram") or "present", NOT_MEASURED
         )
-    for tag, expected in (
-        ("kernel", order.kernel),
-        ("initrd", order.initrd),
-        ("cmdline", order.cmdline),
-    ):
-        yield from _text(f"os/{tag}", expected, domain.findtext(f"os/{tag}"), MEASUREMENT)
+    for tag, expected in (("kernel", order.kernel), ("initrd", order.initrd)):
+        yield from _file(f"os/{tag}", expected, domain.findtext(f"os/{tag}"))
+    yield from _text("os/cmdline", order.cmdline, domain.findtext("os/cmdline"), MEASUREMENT)
 
 
 def _processors(domain: ET.Element, order: VmOrder) -> Iterator[DomainDifference]:
@@ -93,30 +94,36 @@ def _processors(domain: ET.Element, order: VmOrder) -> Iterator[DomainDifference
         yield from _text("cpu/model", order.cpu, model, MEASUREMENT)
 
 
-def _launch_security(domain: ET.Element, order: VmOrder) -> Iterator[DomainDifference]:
+def launch_security_differences(domain: ET.Element, sev: SevOptions) -> Iterator[DomainDifference]:
+    """Those of the element ``launchSecurity`` alone: whether it is this launch's own."""
     element = domain.find("launchSecurity")
     if element is None or element.get("type") != "sev":
         found = "nothing" if element is None else element.get("type") or "another type"
         yield _difference("launchSecurity", "sev", found, "The VM is not encrypted at all.")
         return
     hashes = element.get("kernelHashes") == "yes"
-    if hashes is not order.sev.kernel_hashes:
+    if hashes is not sev.kernel_hashes:
         yes_no = {True: "yes", False: "no"}
         yield _difference(
             "launchSecurity/@kernelHashes",
-            yes_no[order.sev.kernel_hashes],
+            yes_no[sev.kernel_hashes],
             yes_no[hashes],
             MEASUREMENT,
         )
     policy = _number(element.findtext("policy"))
-    if policy != order.policy:
+    if policy != sev.policy:
         found = "no number" if policy is None else f"0x{policy:x}"
-        yield _difference("launchSecurity/policy", f"0x{order.policy:x}", found, NO_START)
-    for tag, expected in (("dhCert", order.godh), ("session", order.blob)):
+        yield _difference("launchSecurity/policy", f"0x{sev.policy:x}", found, NO_START)
+    for tag, expected in (("dhCert", sev.godh), ("session", sev.blob)):
         text = element.findtext(tag)
         if not _is_base64_of(text or "", expected):
             found = "nothing" if not text else "another one"
             yield _difference(f"launchSecurity/{tag}", "this launch's own", found, NO_START)
+
+
+def _file(where: str, expected: str | None, found: str | None) -> Iterator[DomainDifference]:
+    """A file at another path may be the same one; one that lacks is none."""
+    yield from _text(where, expected, found, SAME_BYTES if expected and found else MEASUREMENT)
 
 
 def _text(

@@ -39,7 +39,7 @@ def qemu_script(order: VmOrder) -> str:
     return (
         "#!/bin/sh\n"
         f"# Starts the VM {order.name}, paused. What must be true for that:\n{comments}"
-        'cd -- "$(dirname -- "$0")" || exit\n'
+        'CDPATH= cd -- "$(dirname -- "$0")" || exit\n'
         "exec " + " \\\n  ".join(lines) + "\n"
     )
 

@@ -75,7 +75,9 @@ class BoundedClient(QMPClient):
         # has to be looked at, or asyncio reports it as never retrieved.
         ending.add_done_callback(_look_at_exception)
         await asyncio.wait({ending}, timeout=seconds)
-        ending.cancel()
+        # Not disconnect() itself: it has gathered what nobody else would look at then.
+        if self._dc_task is not None:
+            self._dc_task.cancel()
 
     async def _do_connect(
         self,

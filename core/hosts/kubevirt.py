@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import contextlib
 import os
 import shutil
-import signal
+from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 
@@ -23,6 +22,7 @@ from .host_words import visible
 from .kubevirt_url import KubevirtAddress
 from .libvirt_errors import malformed
 from .limits import DEFAULT_LIMITS, HostLimits
+from .process_end import end_process
 from .protocol import GuestState, PlatformAnswer, SevState, StartOrder, Technology
 from .replies import read_measurement, read_platform
 
@@ -48,6 +48,7 @@ class KubevirtHost:
         self._address = address
         self._limits = limits
         self._program = program
+        self._resumed: GuestState | None = None
 
     @classmethod
     async def connect(cls, address: KubevirtAddress, limits: HostLimits = DEFAULT_LIMITS) -> Self:
@@ -92,7 +93,12 @@ class KubevirtHost:
         )
 
     async def state(self) -> GuestState:
-        """By ``query-measurement``, which KubeVirt answers for a paused VM alone."""
+        """By ``query-measurement``, which KubeVirt answers for a paused VM alone.
+
+        For one that was let run here: as it was, and running, since KubeVirt said so.
+        """
+        if self._resumed is not None:
+            return self._resumed
         answer = await self._json("query-measurement")
         return GuestState(
             enabled=True,
@@ -126,11 +132,15 @@ class KubevirtHost:
 
     async def resume(self) -> None:
         """Let the guest run, by ``virtctl unpause``."""
+        # KubeVirt answers ``query-measurement`` for a paused VM alone: asked before.
+        paused = await self.state()
         await self._virtctl("unpause", "vmi", self._address.name)
+        self._resumed = replace(paused, state=SevState.RUNNING, running=True)
 
     async def stop(self) -> None:
         """Pause the guest's vCPUs, by ``virtctl pause``."""
         await self._virtctl("pause", "vmi", self._address.name)
+        self._resumed = None
 
     async def attestation_report(self, nonce: bytes) -> bytes:
         """Always HostError ``host-does-not-tell``."""
@@ -186,7 +196,7 @@ class KubevirtHost:
         except TimeoutError:
             raise self._timed_out(words, limit) from None
         finally:
-            await _end(process)
+            await end_process(process)
         if status != 0:
             raise self._refused(words, errors)
         return out
@@ -243,15 +253,6 @@ def _does_not_tell(what: str) -> HostError:
         f"`virtctl sev` has no command for {what}.",
         "Ask the guest itself, or the node's operator.",
     )
-
-
-async def _end(process: asyncio.subprocess.Process) -> None:
-    if process.returncode is None:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        if (transport := getattr(process, "_transport", None)) is not None:
-            transport.close()
-        await process.wait()
 
 
 def _environment() -> dict[str, str]:

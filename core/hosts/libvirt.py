@@ -17,7 +17,6 @@ from . import libvirt_errors as failures
 from .command_errors import Refusal, explain_refusal, state_forbids
 from .connection_errors import INJECT_COMMAND
 from .libvirt_replies import (
-    GuestRow,
     read_domains,
     read_launch_security,
     read_monitor_answer,
@@ -28,16 +27,26 @@ from .libvirt_replies import (
 )
 from .libvirt_url import LibvirtAddress
 from .limits import DEFAULT_LIMITS, HostLimits
-from .protocol import NONCE_BYTES, GuestState, NodeAnswer, PlatformAnswer, SevState, StartOrder
+from .protocol import (
+    NONCE_BYTES,
+    GuestRow,
+    GuestState,
+    NodeAnswer,
+    PlatformAnswer,
+    SevState,
+    StartOrder,
+)
 from .replies import read_report
 from .virsh import Virsh
 
 if TYPE_CHECKING:
+    from ..handover.vm_order import SevOptions
     from ..sev.secret_packet import Packet
-    from .protocol import Host
+    from .protocol import DomainTeller, GuestLister, GuestStarter, Host, NodeTeller
 
 _REPORT: Final = "query-sev-attestation-report"
 _SECURE: Final = "--security-info"
+_XML: Final = "the domain's XML"
 
 
 class LibvirtHost:
@@ -158,25 +167,38 @@ class LibvirtHost:
         """Start the domain paused, with this launch's certificate, blob and policy.
 
         All else is as the domain has it; the measurement tells whether that is what was
-        approved. Raises HostError ``libvirt-domain-runs`` for one that is started already.
+        approved. One that is started with them already is left as it is. Raises HostError
+        ``libvirt-domain-runs`` for one that is started with others.
         """
         from ..handover.libvirt_domain import secured_domain  # noqa: PLC0415 - XML, only here
         from ..handover.vm_order import SevOptions  # noqa: PLC0415 - as above
 
         domain = await self._id()
-        if (await self._ask("domstate", domain)).strip() != "shut off":
-            raise _runs_already(self.url)
-        defined = await self._ask("dumpxml", domain, "--inactive", _SECURE)
         sev = SevOptions(
             godh=order.owner_dh_certificate,
             blob=order.launch_blob,
             policy=order.policy,
             kernel_hashes=order.kernel_hashes,
         )
-        text = secured_domain(sev, defined, "the domain's XML")
+        if (await self._ask("domstate", domain)).strip() != "shut off":
+            if await self._is_started_with(sev):
+                return  # by this launch, before it was interrupted, or by the operator
+            raise _runs_already(self.url)
+        defined = await self._ask("dumpxml", domain, "--inactive", _SECURE)
+        text = secured_domain(sev, defined, _XML)
         seconds = self._limits.inject_seconds
         with _files(domain=text.encode()) as paths:
             await self._ask("create", paths["domain"], "--paused", seconds=seconds)
+
+    async def _is_started_with(self, sev: SevOptions) -> bool:
+        from ..handover.domain_differences import (  # noqa: PLC0415 - XML, only here
+            launch_security_differences,
+        )
+        from ..handover.domain_xml import parse_domain  # noqa: PLC0415 - as above
+
+        return not any(
+            launch_security_differences(parse_domain(await self.domain_xml(), _XML), sev)
+        )
 
     async def close(self) -> None:
         """End virsh and the tunnel; may be called again; never raises."""
@@ -259,5 +281,7 @@ def _runs_already(url: str) -> HostError:
 
 if TYPE_CHECKING:
 
-    def _is_a_host(host: LibvirtHost) -> Host:
-        return host
+    def _is_a_host(
+        host: LibvirtHost,
+    ) -> tuple[Host, GuestStarter, NodeTeller, GuestLister, DomainTeller]:
+        return host, host, host, host, host

@@ -38,6 +38,14 @@ def _known(pattern: str, code: str, title: str, message: str, remedy: str) -> _K
 # libvirt's own words, as 6 to 11 say them in the C locale; the first that fits counts.
 _KNOWN: Final = (
     _known(
+        r"certificate|TLS handshake|x509|hostname .* does not match|unable to verify TLS",
+        "libvirt-tls-refused",
+        "TLS with the libvirt daemon failed",
+        "The certificates don't fit: the daemon's, or the one that is shown to it.",
+        "Name the folder with the right cacert.pem, clientcert.pem and clientkey.pem (pkipath=…),"
+        " and the name that the daemon's certificate has.",
+    ),
+    _known(
         r"authentication (failed|unavailable|cancelled)|access denied|polkit|not authorized",
         "libvirt-authentication-refused",
         "libvirt does not let this user in",
@@ -50,14 +58,6 @@ _KNOWN: Final = (
         "This user may not use libvirt's socket",
         "The daemon's socket can't be opened.",
         "Have your user put into the group libvirt on the host.",
-    ),
-    _known(
-        r"certificate|TLS handshake|x509|hostname .* does not match|unable to verify TLS",
-        "libvirt-tls-refused",
-        "TLS with the libvirt daemon failed",
-        "The certificates don't fit: the daemon's, or the one that is shown to it.",
-        "Name the folder with the right cacert.pem, clientcert.pem and clientkey.pem (pkipath=…),"
-        " and the name that the daemon's certificate has.",
     ),
     _known(
         r"No such file or directory|Connection refused|failed to connect|unable to connect"

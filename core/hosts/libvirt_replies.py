@@ -13,6 +13,7 @@ from ..errors import BadInput
 from .command_errors import Refusal
 from .libvirt_errors import VirshRefused, explain_virsh, malformed, not_a_sev_domain
 from .protocol import (
+    GuestRow,
     GuestState,
     NodeAnswer,
     PlatformAnswer,
@@ -27,14 +28,6 @@ _NUMBER: Final = re.compile(r"[0-9]{1,10}", re.ASCII)
 _MOST_DOMAINS: Final = 10_000
 _INFO: Final = "domlaunchsecinfo"
 _NODE: Final = "nodesevinfo"
-
-
-@dataclass(frozen=True, slots=True)
-class GuestRow:
-    """A domain: its UUID, and its name (the host's words, at most 255 characters)."""
-
-    uuid: str
-    name: str
 
 
 @dataclass(frozen=True, slots=True)

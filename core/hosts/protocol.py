@@ -213,3 +213,29 @@ class NodeTeller(Protocol):
     async def node(self) -> NodeAnswer:
         """What is there for encrypted guests."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class GuestRow:
+    """A VM that a host knows: its UUID, and its name (the host's words, 255 characters at most)."""
+
+    uuid: str
+    name: str
+
+
+@runtime_checkable
+class GuestLister(Protocol):
+    """A host that knows which VMs there are; QEMU's monitor belongs to one."""
+
+    async def guests(self) -> tuple[GuestRow, ...]:
+        """All of them, started or not."""
+        ...
+
+
+@runtime_checkable
+class DomainTeller(Protocol):
+    """A host that shows what it starts the VM with: libvirt's domain XML."""
+
+    async def domain_xml(self) -> str:
+        """The domain's XML as it runs, or as it is defined; the host's words."""
+        ...

@@ -76,7 +76,7 @@ def tunnel_command(
         "ControlPersist": "no",
         "ControlPath": str(control),
     }
-    words = [*_dies_with_us(), _ssh(address), "-a", "-x", "-T", "-N"]
+    words = [*_dies_with_us(), _ssh(address), "-a", "-k", "-x", "-T", "-N"]
     for name, value in {**_OPTIONS, **own}.items():
         words += ["-o", f"{name}={value}"]
     words += ["-L", f"{socket}:{address.path}"]

@@ -20,6 +20,7 @@ _CA: Final = "the CA of the host's certificate"
 _CERTIFICATE: Final = "the client certificate"
 _KEY: Final = "the key of the client certificate"
 _ENCRYPTED: Final = re.compile(b"ENCRYPTED")
+_NOT_ASCII: Final = re.compile(rb"[^\x00-\x7f]")
 _HEADER_BYTES: Final = 4096
 """Where a PEM file says that it is encrypted; a certificate may stand before the key."""
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
@@ -36,7 +37,8 @@ def tls_context(address: TlsAddress) -> ssl.SSLContext:
     context.hostname_checks_common_name = False
     authority = read_file(address.ca_file, _CA, _FILE_BYTES)
     try:
-        context.load_verify_locations(cadata=authority.decode("ascii", "replace"))
+        # Between its certificates a file may have comments in any language.
+        context.load_verify_locations(cadata=_NOT_ASCII.sub(b"?", authority).decode("ascii"))
     except ssl.SSLError:
         raise _unusable("tls-ca-unusable", _CA, address.ca_file) from None
     files = client_files(address)

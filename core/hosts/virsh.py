@@ -8,11 +8,9 @@ libvirt is, and what a hostile daemon answers is read in another process than ou
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import secrets
 import shutil
-import signal
 from typing import Final, Self
 
 from ..errors import HostError
@@ -25,6 +23,7 @@ from .libvirt_errors import (
     virsh_timed_out,
 )
 from .limits import HostLimits
+from .process_end import end_process
 
 _SYSTEM_FOLDERS: Final = ("/usr/local/bin", "/usr/bin", "/bin", "/usr/sbin", "/sbin")
 _ENVIRONMENT: Final = (
@@ -34,9 +33,7 @@ _ENVIRONMENT: Final = (
 _PROMPT: Final = "virsh # "
 _SHOWN_OF_WIDE: Final = 20
 _PIECE: Final = 1 << 16
-_PLAIN: Final = frozenset(
-    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_./:@,=+-{}\"'[] "
-)
+_PLAIN: Final = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_./:@,=+-")
 
 
 class Virsh:
@@ -116,12 +113,7 @@ class Virsh:
 
     async def close(self) -> None:
         """End it with all that it started, within a moment; may be called again."""
-        if self._process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self._process.pid, signal.SIGKILL)
-        if (transport := getattr(self._process, "_transport", None)) is not None:
-            transport.close()
-        await self._process.wait()
+        await end_process(self._process)
 
 
 def _answer(text: str, line: str) -> str:
@@ -143,10 +135,10 @@ def _answer(text: str, line: str) -> str:
 
 
 def _quoted(word: str) -> str:
-    """A word as virsh reads it; only characters that mean nothing to it, or in single quotes."""
-    if not word or not set(word) <= _PLAIN or "'" in word:
+    """A word as virsh reads it: in single quotes everything but these stands for itself."""
+    if not word.isprintable() or "'" in word:
         raise ValueError  # ours alone: ids, paths of our own, numbers, JSON that we made
-    return f"'{word}'" if set(word) & set('{}" []') else word
+    return word if word and set(word) <= _PLAIN else f"'{word}'"
 
 
 def _environment() -> dict[str, str]:

@@ -8,13 +8,14 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Final, Self
 
-from ..errors import AnswerPending, UsageError
+from ..errors import AnswerPending, BadInput, HostError, UsageError
 from ..hosts.protocol import Host, StartOrder
 from ..sev.platform import Platform
 from ..sev.secret_packet import Packet
 from ..sev.session import KEY_SIZE, LaunchMaterial
 from ..vault.launch_keys import keys_missing, read_launch_keys
 from .archive import Archive
+from .domain_advice import domain_advice, not_compared
 from .driver import Observer
 from .engine import Launch
 from .key_binding import key_binding
@@ -30,6 +31,7 @@ from .vm_presence import wait_for_vm
 from .worlds import opener
 
 _BY_HAND: Final = "exchange:"
+_LIBVIRT: Final = "libvirt+"
 
 
 class LaunchRun:
@@ -117,6 +119,20 @@ class LaunchRun:
             self._driver = None
             raise
 
+    async def domain_warnings(self) -> tuple[str, ...]:
+        """Where the domain that libvirt has for a prepared launch is not what it needs.
+
+        Empty for hosts of other kinds. Never raises: all of it is advice.
+        """
+        start = self.start_order
+        if start is None or not self.record.host.startswith(_LIBVIRT):
+            return ()
+        try:
+            async with await self._connect() as host:
+                return await domain_advice(host, self._planned.profile, start, started=False)
+        except (BadInput, HostError) as problem:
+            return (not_compared(problem),)
+
     def close(self) -> None:
         """Wipe what is in memory, and let others work on the launch; may be called again."""
         self._closed = True
@@ -180,6 +196,7 @@ class LaunchRun:
             random=surroundings.random,
             roots=surroundings.roots,
             advisories=surroundings.advisories,
+            advise=self._advise,
             more_certificates=surroundings.more_certificates,
             report_nonce=self._report_nonce if by_hand else None,
             keeper=self._recorder,
@@ -190,6 +207,9 @@ class LaunchRun:
         if not record.host:
             raise no_host(record.id)
         return await self._archive.surroundings.connect(record.host, record.id)
+
+    async def _advise(self, host: Host, start: StartOrder) -> tuple[str, ...]:
+        return await domain_advice(host, self._planned.profile, start, started=True)
 
     def _report_nonce(self, packet: Packet | None) -> bytes:
         """A host that is reached by hand was given the nonce together with the packet."""

@@ -17,7 +17,7 @@ from ..sev.session import KEY_SIZE, LaunchMaterial
 from .driver import Observer, Record, StepDriver, unobserved
 from .engine import Launch, Step
 from .fault_points import fault_point
-from .sev_guest import confirm, let_run, start_guest
+from .sev_guest import confirm, let_run, start_guest, start_order
 from .sev_plan import SevPlan, SevWorld
 from .sev_platform import gather_certificates, judge_platform, platform_record
 
@@ -113,7 +113,9 @@ class SevSteps(StepDriver):
             await start_guest(host, material, self._plan)
             fault_point("material-given")
             state = await host.state()
-        return {"state": state.state.value, "paused": state.paused, "host": host.url}
+            warnings = await self._world.advise(host, start_order(material, self._plan))
+        told: Record = {"warnings": list(warnings)} if warnings else {}
+        return {"state": state.state.value, "paused": state.paused, "host": host.url, **told}
 
     async def _run(self) -> Record:
         async with self._world.open_guest() as host:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol
 from uuid import UUID
 
-from ..hosts.protocol import Host
+from ..hosts.protocol import Host, StartOrder
 from ..secret import Secret
 from ..sev.advisories import Advisories
 from ..sev.certificates import AmdCertificate
@@ -207,6 +207,12 @@ async def _nobody_starts(material: LaunchMaterial) -> None:
     del material
 
 
+async def _nobody_advises(host: Host, start: StartOrder) -> Sequence[str]:
+    """Nothing is known of what the VM is started with."""
+    del host, start
+    return ()
+
+
 async def nobody_else_knows(
     chip_id: bytes | None, so_far: PlatformCertificates
 ) -> Sequence[CertificateFile]:
@@ -222,6 +228,7 @@ class SevWorld:
     ``open_platform``  the host, to ask about its secure processor
     ``open_guest``     the started VM
     ``start``          has the VM started paused with GODH, blob and policy
+    ``advise``         warnings about what the host has started the VM with; no verdict
     ``more_certificates``  what others than the host know for a chip id, such as AMD's copy of
     the CEK; asked after the host, with what there is so far
     ``random``         a source such as ``os.urandom``
@@ -237,6 +244,7 @@ class SevWorld:
     roots: tuple[RootKeys, ...]
     advisories: Advisories
     start: Callable[[LaunchMaterial], Awaitable[None]] = _nobody_starts
+    advise: Callable[[Host, StartOrder], Awaitable[Sequence[str]]] = _nobody_advises
     more_certificates: MoreCertificates = nobody_else_knows
     seen_nonces: Collection[bytes] = ()
     report_nonce: Callable[[Packet | None], bytes] | None = None

@@ -12,7 +12,11 @@ import pytest
 
 from watchword.core.simulator import PlatformKeys
 
+from ..core.launch.support import Office
 from .desk import Desk
+from .libvirt_daemon import LibvirtDaemon
+from .libvirt_domain import Domain
+from .libvirt_machine import LibvirtMachine
 from .peer_validator import ModuleMissing, Validator
 from .table import Counts
 
@@ -67,3 +71,42 @@ def compared() -> Iterator[Counts]:
     counts = Counts()
     yield counts
     counts.write()
+
+
+@pytest.fixture(scope="module")
+def libvirt_daemon(program: Callable[[str, str], Path]) -> Iterator[LibvirtDaemon]:
+    """Started; a test that ends it starts it again."""
+    for name, package in (
+        ("virsh", "libvirt-clients"),
+        ("qemu-system-x86_64", "qemu-system-x86"),
+    ):
+        program(name, package)
+    program("libvirtd", "libvirt-daemon-driver-qemu")
+    programs = [program(name, "libvirt-daemon") for name in ("libvirtd", "virtlogd")]
+    with LibvirtDaemon(*programs) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def libvirt_machine(
+    libvirt_daemon: LibvirtDaemon, platform_keys: PlatformKeys
+) -> Iterator[LibvirtMachine]:
+    with LibvirtMachine(platform_keys, libvirt_daemon.folder / "bin") as running:
+        libvirt_daemon.start()
+        yield running
+
+
+@pytest.fixture
+def office(tmp_path: Path, platform_keys: PlatformKeys) -> Office:
+    return Office(tmp_path, platform_keys)
+
+
+@pytest.fixture
+def domain(
+    libvirt_daemon: LibvirtDaemon, libvirt_machine: LibvirtMachine, office: Office
+) -> Iterator[Domain]:
+    domain = Domain(libvirt_daemon, libvirt_machine, office)
+    yield domain
+    libvirt_daemon.virsh("destroy", "vm1")
+    libvirt_daemon.virsh("undefine", "vm1")
+    assert libvirt_machine.problems == []

@@ -41,7 +41,10 @@ SECONDS = 60
 def artifacts(program: Callable[[str, str], Path]) -> Artifacts:
     for name, package in TOOLS.items():
         program(name, package)
-    return find_artifacts()
+    found = find_artifacts()
+    if found is None:
+        pytest.skip("no ../shared/rehearsal/artifacts")
+    return found
 
 
 @pytest.fixture(scope="module")

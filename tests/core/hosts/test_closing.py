@@ -9,6 +9,7 @@ import pytest
 from qemu.qmp import Runstate
 
 from watchword.core.errors import HostError
+from watchword.core.hosts.bounded_client import BoundedClient
 from watchword.core.hosts.qmp import QmpHost
 
 from .behaviours import ended, hang_up, stay_silent
@@ -153,3 +154,21 @@ def test_a_new_connection_is_possible_after_close(run, qemu):
             return len(server.peers)
 
     assert run(main()) == 3
+
+
+def test_a_close_that_takes_too_long_is_given_up_quietly(run, accepting, monkeypatch):
+    # An exception that nobody looked at would fail the test.
+    async def never(client, error_pathway):
+        await asyncio.Event().wait()
+
+    async def main():
+        async with accepting(hang_up) as server:
+            host = await QmpHost.connect(server.address)
+            with monkeypatch.context() as stuck:
+                stuck.setattr(BoundedClient, "_bh_close_stream", never)
+                await ended(host)
+                await host._client.drop(0.01)
+            while host._client.runstate is not Runstate.IDLE:
+                await host._client.runstate_changed()
+
+    run(main())

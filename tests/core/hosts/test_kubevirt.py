@@ -20,6 +20,7 @@ from watchword.core.hosts.connect import connect_host
 from watchword.core.hosts.kubevirt_url import KubevirtAddress
 from watchword.core.hosts.limits import DEFAULT_LIMITS
 from watchword.core.hosts.protocol import SevState, StartOrder
+from watchword.core.launch.sev_guest import let_run
 from watchword.core.sev.certificates import EcPublicKey, SevCertificate
 from watchword.core.simulator import PlatformKeys, SimulatedHost, build_firmware
 from watchword.core.simulator import StartOrder as SimulatedOrder
@@ -114,6 +115,8 @@ class Cluster:
 
     async def query_measurement(self, options):
         machine = self.machine
+        if machine.run_state == "running":
+            return {"status": 1, "errors": "VirtualMachineInstance is not paused"}
         info = {"apiMajor": 1, "apiMinor": 55, "buildID": 24, "policy": machine.order.policy}
         return {"out": json.dumps({"measurement": machine.measurement, **info})}
 
@@ -155,7 +158,7 @@ def test_the_whole_way_goes_through_virtctls_commands(cluster, keys):
                 with pytest.raises(HostError) as refused:
                     await host.inject(Packet())
                 assert refused.value.details["fw_error"] == 11
-                await host.resume()
+                await let_run(host)
             return [words[:2] for words in asked]
 
     assert asyncio.run(way()) == [
@@ -164,6 +167,7 @@ def test_the_whole_way_goes_through_virtctls_commands(cluster, keys):
         ["sev", "query-measurement"],
         ["sev", "query-measurement"],
         ["sev", "inject-secret"],
+        ["sev", "query-measurement"],
         ["unpause", "vmi"],
     ]
 

@@ -16,6 +16,7 @@ from watchword.core.hosts.bounded_client import BoundedClient
 from watchword.core.hosts.limits import DEFAULT_LIMITS, HostLimits
 from watchword.core.hosts.link import Link
 from watchword.core.hosts.qmp import QmpHost
+from watchword.core.hosts.tls_files import tls_context
 from watchword.core.hosts.tls_link import TlsLink
 from watchword.core.hosts.tls_url import TlsAddress
 
@@ -405,6 +406,22 @@ def test_files_that_can_not_be_used_are_named_before_anybody_is_connected_to(
     assert caught.value.code == code
     assert caught.value.exit_status == ExitStatus.BAD_INPUT
     assert caught.value.remedy
+
+
+def test_a_ca_s_file_may_have_comments_in_any_language(pki, tmp_path):
+    authority = tmp_path / "ca.pem"
+    authority.write_bytes("# Autorité\n".encode() + (pki / "ca-cert.pem").read_bytes())
+    address = TlsAddress("127.0.0.1", 1, ca=str(authority))
+    assert tls_context(address).cert_store_stats()["x509_ca"] == 1
+
+
+@pytest.mark.parametrize("data", [b"\x30\x82\xff\x00", "é".encode()], ids=["der", "text"])
+def test_a_ca_s_file_of_other_bytes_is_refused_in_words(data, tmp_path):
+    authority = tmp_path / "ca.pem"
+    authority.write_bytes(data)
+    with pytest.raises(BadInput) as caught:
+        tls_context(TlsAddress("127.0.0.1", 1, ca=str(authority)))
+    assert caught.value.code == "tls-ca-unusable"
 
 
 def test_a_folder_with_a_certificate_and_no_key_is_not_taken_for_one_without_either(

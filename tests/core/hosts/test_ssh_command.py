@@ -33,9 +33,21 @@ def option(words, name):
 
 def test_nothing_of_the_user_s_is_lent_to_the_host():
     words = command()
-    assert {"-a", "-x", "-T", "-N"} <= set(words)
+    assert {"-a", "-k", "-x", "-T", "-N"} <= set(words)
     assert option(words, "ForwardAgent") == "no"
     assert option(words, "PermitLocalCommand") == "no"
+
+
+def test_no_kerberos_ticket_is_lent_even_if_the_config_says_so(tmp_path, program):
+    config = tmp_path / "config"
+    config.write_text("Host *\n GSSAPIAuthentication yes\n GSSAPIDelegateCredentials yes\n")
+    words = command()
+    ssh = program("ssh", "openssh-client")
+    own = words[words.index("-a") :]
+    shown = subprocess.run(
+        [ssh, "-G", "-F", config, *own], capture_output=True, text=True, check=True
+    )
+    assert "gssapidelegatecredentials no\n" in shown.stdout
 
 
 def test_nobody_is_asked_and_no_key_is_accepted_unseen():

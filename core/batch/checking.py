@@ -93,11 +93,13 @@ class _Check:
         for problem in templates.problems():
             self.found.add(problem.path, problem.sentence)
         launches: list[tuple[ProfilePath, FleetLaunch]] = []
+        stated_so_far = 0
         for index, entry in self._manifest.entries.items():
             place = ("launch", index)
             for problem in templates.problems_of(place, entry):
                 self.found.add(problem.path, problem.sentence)
-            if len(launches) + count_of(entry.name) > MOST_LAUNCHES:
+            stated_so_far += count_of(entry.name)
+            if stated_so_far > MOST_LAUNCHES:
                 self._too_many(place)
                 break
             launches += [
@@ -224,6 +226,8 @@ class _Check:
         raw = self._manifest.document.get("launch")
         for index, value in enumerate(raw if isinstance(raw, list) else ()):
             text = value.get("name") if isinstance(value, dict) else None
+            if len(first) > MOST_LAUNCHES:  # that there are too many is told anyway
+                return
             for name in _names(text):
                 if name in first:
                     own = "this name" if name == text else f"the name “{name}”"

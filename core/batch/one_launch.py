@@ -149,9 +149,11 @@ class OneLaunch:
         return world.desk.newest(planned.profile.name, planned.host) or world.earlier.of(planned)
 
     def _refuse_second(self, newest: LaunchSummary | None) -> None:
-        """A launch that another batch has begun since this one looked is not begun again."""
+        """What another batch has begun, or taken further, since this one looked is not begun."""
         known = self._world.earlier.of(self._planned)
-        if newest is not None and (known is None or newest.id != known.id):
+        if newest is not None and (
+            known is None or (newest.id, newest.state) != (known.id, known.state)
+        ):
             self._launch_id, self._state = newest.id, newest.state
             raise launched_elsewhere(self._planned, newest.id)
 

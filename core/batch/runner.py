@@ -76,6 +76,7 @@ async def run_jobs(jobs: JobSource, world: World, workers: int) -> dict[str, Lau
         await asyncio.gather(*tasks)
     except asyncio.CancelledError:
         for task in tasks:
-            task.cancel()
+            if not task.cancelling():  # a second time would cut its ending off
+                task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
     return results

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 
+from ..errors import BadInput
 from ..files import read_file
 from ..sev.firmware import FIRMWARE_LIMIT
 from ..sev.firmware_approval import ApprovedFirmware, approve_firmware
@@ -32,13 +33,27 @@ def approve_named_firmware(
     """The firmware of ``--firmware``, if nothing forbids to give it a secret.
 
     The measurement says that the image runs, not that it is fit for that. Raises
-    VerificationRefused ``firmware-refused`` for a NO-GO without ``--waive-firmware``.
+    VerificationRefused ``firmware-refused`` for a NO-GO without ``--waive-firmware``, and
+    BadInput ``firmware-changed`` for another image than the one that is expected.
     """
     if arguments.firmware is None:
         return ApprovedFirmware(None, (_UNSEEN,))
-    image = read_file(arguments.firmware, "--firmware", FIRMWARE_LIMIT)
+    data = read_file(arguments.firmware, "--firmware", FIRMWARE_LIMIT)
+    inspection = inspect_firmware(data, "--firmware")
+    expected = None if expectation.loaded is None else expectation.loaded.firmware
+    if expected is None or expected.sha256 != inspection.image.sha256:
+        raise _changed()
     return approve_firmware(
-        [("--firmware", inspect_firmware(image, "--firmware").findings)],
+        [("--firmware", inspection.findings)],
         kernel_hashes=expectation.direct_boot,
         waiver=arguments.waive_firmware,
+    )
+
+
+def _changed() -> BadInput:
+    return BadInput(
+        "firmware-changed",
+        "--firmware",
+        "It changed while it was read: the image that is expected is another one.",
+        "Try again, with a file that nobody writes.",
     )

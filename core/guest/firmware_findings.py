@@ -12,6 +12,7 @@ from ..sev.firmware import FIRMWARE_LIMIT, Capability, FirmwareImage
 from ..sev.firmware_approval import ApprovedFirmware, applies, approve_firmware, in_full, refusal
 from ..sev.firmware_inspection import Finding as Seen
 from ..sev.firmware_inspection import Weight, inspect_firmware
+from ..sev.waiver import waiver_reason
 from .approvals import ExaminedFile, FileState
 from .lint import Finding, Severity, problem, warning
 from .profile import GuestProfile
@@ -43,7 +44,7 @@ def approve_guest_firmware(
 
     ``files``  the profile's files as they were just read. Raises VerificationRefused
     ``firmware-refused`` and UsageError ``empty-waiver``. Firmware that is not here can't be
-    judged, and is accepted with a warning.
+    judged, and is accepted with a warning; a waiver may have been for that, and stays told.
     """
     images = [file for file in files if file.component == "firmware"]
     seen = [(file, _seen_in(file)) for file in images]
@@ -53,7 +54,10 @@ def approve_guest_firmware(
         waiver=waiver,
     )
     unseen = tuple(f"{file}: {_UNSEEN}" for file, found in seen if found is None)
-    return ApprovedFirmware(approved.waiver, (*approved.warnings, *unseen))
+    reason = approved.waiver
+    if reason is None and waiver is not None and (unseen or not images):
+        reason = waiver_reason(waiver, "firmware")
+    return ApprovedFirmware(reason, (*approved.warnings, *unseen))
 
 
 def _needed(profile: GuestProfile, image: FirmwareImage) -> Iterator[Capability]:

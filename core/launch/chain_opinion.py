@@ -12,6 +12,7 @@ from typing import Final
 from ..errors import BadInput
 from ..sev.certificates import AmdCertificate, EcPublicKey, SevCertificate, Signature, Usage
 
+ROLES: Final = ("ark", "ask", "cek", "oca", "pek", "pdh")
 _LINKS: Final = (
     ("ark", "ark"),
     ("ask", "ark"),
@@ -40,7 +41,7 @@ def chain_opinion(
 ) -> tuple[dict[str, bytes], list[CheckWords], tuple[str, ...]]:
     """Files, commands (words, what they print, tool) and sentences, for the links that there are.
 
-    ``certificates`` by role: ark, ask, cek, oca, pek, pdh. What can't be read is left out.
+    ``certificates`` by role, one of :data:`ROLES`. What can't be read is left out.
     """
     opened = {role: one for role, data in certificates.items() if (one := _open(role, data))}
     files: dict[str, bytes] = {f"{role}.cert": data for role, data in certificates.items()}

@@ -40,8 +40,10 @@ class LedgerMarks:
         if self._damaged:
             return
         last = self._ledger.last_sequence()
+        # A ledger that became shorter is another copy: all that was appended to it counts.
+        after = self._read if last >= self._read else 0
         try:
-            for entry in self._ledger.entries(kinds=FINAL, after=self._read):
+            for entry in self._ledger.entries(kinds=FINAL, after=after):
                 if entry.launch_id is not None:
                     others = self._known.get(entry.launch_id, frozenset())
                     self._known[entry.launch_id] = others | {entry.kind}

@@ -7,15 +7,19 @@ could check is said to be so: TIK is never given out after the launch (spec/thre
 
 from __future__ import annotations
 
-import base64
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
+from ..base64_text import decode_base64
 from ..guest.profile import GuestProfile
-from .chain_opinion import chain_opinion
+from ..sev.chain_files import LARGEST_FILE
+from .chain_opinion import ROLES, chain_opinion
 from .engine import Launch
 from .record import LaunchRecord
+
+_REPORT_SIZE: Final = 208
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +87,7 @@ def _platform(launch: Launch, record: LaunchRecord, profile: GuestProfile) -> It
     certificates = None if fact is None else fact.get("certificates")
     if not isinstance(certificates, dict):
         return
-    files, checks, sentences = chain_opinion(
-        {role: base64.b64decode(str(data)) for role, data in certificates.items()}
-    )
+    files, checks, sentences = chain_opinion(_known(certificates))
     yield Opinion(
         "platform",
         "The host's certificates",
@@ -93,6 +95,15 @@ def _platform(launch: Launch, record: LaunchRecord, profile: GuestProfile) -> It
         tuple(Check(words, expected, tool) for words, expected, tool in checks),
         files,
     )
+
+
+def _known(told: Mapping[str, object]) -> dict[str, bytes]:
+    """The certificates of known roles: nobody vouches for the record, and files get their names."""
+    return {
+        role: decode_base64(str(told[role]), f"the certificate {role} in the record", LARGEST_FILE)
+        for role in ROLES
+        if role in told
+    }
 
 
 def _guest(launch: Launch, record: LaunchRecord, profile: GuestProfile) -> Iterator[Opinion]:
@@ -122,11 +133,11 @@ def _guest(launch: Launch, record: LaunchRecord, profile: GuestProfile) -> Itera
     )
 
 
-def _peers_digest(digests: list[Mapping[str, object]]) -> str | None:
+def _peers_digest(digests: Sequence[object]) -> str | None:
     """The first combination's, with SEV-ES under QEMU's newer way (init2) to start vCPUs."""
     for digest in digests:
-        if "legacy" not in str(digest.get("components")):
-            return str(digest["launch_digest"])
+        if isinstance(digest, Mapping) and "legacy" not in str(digest.get("components")):
+            return str(digest.get("launch_digest"))
     return None
 
 
@@ -247,5 +258,5 @@ def _report(launch: Launch) -> Iterator[Opinion]:
             ),
         ),
         (),
-        {"report.bin": base64.b64decode(report)},
+        {"report.bin": decode_base64(report, "the report in the record", _REPORT_SIZE)},
     )

@@ -127,8 +127,9 @@ class Records:
             return
         with self._own_words():
             try:
-                if not lasting:
-                    self._connection.execute("pragma synchronous=normal")
+                # Each says it for itself, so that one which failed weakens no other.
+                waits = "full" if lasting else "normal"
+                self._connection.execute(f"pragma synchronous={waits}")
                 self._connection.execute("begin immediate")
                 self._may_write = True
                 yield self._connection
@@ -136,8 +137,6 @@ class Records:
             finally:
                 self._may_write = False
                 self._roll_back()
-                if not lasting:
-                    self._connection.execute("pragma synchronous=full")
 
     @contextlib.contextmanager
     def _inner_writing(self) -> Iterator[None]:

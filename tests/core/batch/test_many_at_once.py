@@ -155,3 +155,55 @@ def test_what_another_batch_has_begun_since_is_not_begun_again(crowd, desk, flee
     desk.new = new
     assert outcomes(crowd(crowd.text(("a", 2)))) == {"a1": "done", "a2": "elsewhere"}
     assert len(desk.orders) == 1
+
+
+@pytest.mark.parametrize(
+    ("before", "now"),
+    [
+        (LaunchState.PREPARING, LaunchState.PREPARED),
+        (LaunchState.REFUSED, LaunchState.SEALED),
+    ],
+)
+def test_what_another_batch_has_taken_further_since_is_not_begun_again(
+    crowd, desk, fleet, before, now
+):
+    profile, began = fleet.store.load("web").profile, desk.new
+    desk.knows("theirs", profile, "qmp+unix:///run/a2", before)
+
+    def new(order, observe):
+        # While the first is launched, another process goes on with the second.
+        desk.known[0] = desk.known[0]._replace(state=now)
+        desk.others_wrote += 1
+        return began(order, observe)
+
+    desk.new = new
+    assert outcomes(crowd(crowd.text(("a", 2)))) == {"a1": "done", "a2": "elsewhere"}
+    assert len(desk.orders) == 1
+
+
+def test_what_is_ended_may_end_in_order(crowd, desk, monkeypatch):
+    main, cut_off, earlier = [], [], desk.list
+
+    def noted(**words):
+        main.append(asyncio.current_task())
+        return earlier(**words)
+
+    async def work():
+        try:
+            await asyncio.sleep(60)
+        finally:
+            try:
+                await asyncio.sleep(0.01)  # a connection is closed, a command is ended
+            except asyncio.CancelledError:
+                cut_off.append(True)
+
+    async def interrupt():
+        main[0].cancel()
+        await asyncio.sleep(60)
+
+    monkeypatch.setattr(desk, "list", noted)
+    steps = {"a1": work, "a2": interrupt}
+    desk.trouble = {(f"qmp+unix:///run/{n}", "measurement"): step for n, step in steps.items()}
+    summary = crowd(crowd.text(("a", 2)), jobs=2)
+    assert outcomes(summary) == {"a1": "interrupted", "a2": "interrupted"}
+    assert cut_off == []

@@ -35,18 +35,20 @@ class Batch:
         self.fleet, self.desk, self.events = fleet, desk, []
         self.absent = set()
 
-    def __call__(self, text, phase=Phase.ALL):
-        return asyncio.run(self.run(text, phase))
+    def __call__(self, text, phase=Phase.ALL, **words):
+        return asyncio.run(self.run(text, phase, **words))
 
-    async def run(self, text, phase=Phase.ALL):
-        order = BatchOrder(phase=phase, folder=self.fleet.path, environment={"PATH": "/usr/bin"})
+    async def run(self, text, phase=Phase.ALL, **words):
+        order = BatchOrder(
+            phase=phase, folder=self.fleet.path, environment={"PATH": "/usr/bin"}, **words
+        )
         around = SimpleNamespace(connect=self.connect, more_certificates=nobody_else_knows)
         fleet = self.fleet.check(text)
         return await run_batch(fleet, self.desk, around, order=order, report=self.events.append)
 
     async def connect(self, url, launch_id):
         assert launch_id == self.desk.runs[-1].id
-        if url in self.absent:
+        if url in self.absent and not (self.fleet.path / "started").exists():
             raise HostError("host-socket-missing", "title", "message", "remedy")
         return FakeHost()
 
@@ -316,7 +318,8 @@ def test_a_folder_that_is_carried_by_hand_belongs_to_one_launch(batch, desk, fle
 
 
 def starting(script, more=""):
-    return launches("a", more=f"start = {[sys.executable, '-c', script, '{name}', '{godh}']!r}\n")
+    words = [sys.executable, "-c", script, "{name}", "{godh}"]
+    return launches("a", more=f"start = {words!r}\n{more}")
 
 
 def test_a_start_command_gets_what_was_written(batch, fleet):
@@ -340,6 +343,27 @@ def test_a_vm_is_started_once_only(batch, desk, fleet):
         batch(starting(script), phase)
         desk.knows("launch-1", fleet.store.load("web").profile, "qmp+unix:///run/a")
     assert not (fleet.path / "started").exists()
+
+
+@pytest.mark.parametrize(
+    ("state", "there", "words", "started"),
+    [
+        (LaunchState.PREPARED, False, {"resume": True}, True),
+        (LaunchState.PREPARED, True, {"resume": True}, False),
+        (LaunchState.PREPARED, False, {"phase": Phase.COMPLETE}, False),
+        (LaunchState.REFUSED, False, {"resume": True, "retry_failed": True}, False),
+        (LaunchState.SEALED, False, {"resume": True}, False),
+    ],
+)
+def test_a_vm_that_no_command_has_started_yet_is_started_by_resuming(
+    batch, desk, fleet, state, there, words, started
+):
+    desk.knows("launch-1", fleet.store.load("web").profile, "qmp+unix:///run/a", state)
+    batch.absent = set() if there else {"qmp+unix:///run/a"}
+    summary = batch(starting("open('started', 'x')", "wait = 0\n"), **words)
+    assert (fleet.path / "started").exists() is started
+    assert outcomes(summary) == {"a": "done" if started or there else "waiting"}
+    assert (desk.opened, desk.orders) == (["launch-1"], [])
 
 
 # -- interruption ------------------------------------------------------------------

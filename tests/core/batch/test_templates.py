@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import pytest
 
+from watchword.core.batch import checking, templates
 from watchword.core.batch.ranges import launches_of, read_launch_name
 from watchword.core.errors import UsageError
 from watchword.core.guest.problems import FieldProblem
@@ -145,3 +146,21 @@ def test_a_profile_in_the_manifest_takes_no_guest_from_a_template(fleet):
     )
     found = fleet.problems(RACK + WEB + launch("a") + inline)
     assert not any("there are both" in sentence for sentence in found.values())
+
+
+def test_ranges_without_end_are_not_looked_through_where_nothing_is_sound(fleet, monkeypatch):
+    expanded = []
+
+    def counted(name):
+        for one in launches_of(name):
+            expanded.append(one)
+            yield one
+
+    for module in (checking, templates):
+        monkeypatch.setattr(module, "launches_of", counted)
+    text = "format = 1\n" + "".join(
+        f'[[launch]]\nname = "a{i}-{{1..9999}}"\nguest = "nobody"\nhost = "qmp+unix:///{i}"\n'
+        for i in range(50)
+    )
+    assert "more than 10000" in str(fleet.problems(text))
+    assert len(expanded) < 40_000

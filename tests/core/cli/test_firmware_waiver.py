@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import pytest
 
+from watchword.core.cli import firmware_options
+
 from ..sev import firmware_maker as make
 from .batch_support import SECRET
 
@@ -112,3 +114,11 @@ def test_attest_refuses_before_it_asks_the_host_and_sends_after_a_waiver(
         assert (waived.status, waived.json["injected"]) == (8, True)
         assert waived.json["waivers"] == {"guest": f"firmware: {REASON}"}
         assert host.machine.memory.holds(SECRET)
+
+
+def test_no_other_image_is_judged_than_the_one_that_is_expected(seal, monkeypatch):
+    fit = make.image(make.new_loader(), make.grub(make.SILENT))
+    monkeypatch.setattr(firmware_options, "read_file", lambda *words: fit)
+    refused, out = seal()
+    assert (refused.status, refused.code) == (6, "firmware-changed")
+    assert not out.exists()

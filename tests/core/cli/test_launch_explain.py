@@ -3,13 +3,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import shlex
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from watchword.core.records.database import FILE_NAME
 
 from .batch_support import SECRET
 
@@ -107,3 +112,28 @@ def test_what_is_there_is_not_overwritten(launches, launch):
     assert launches("show", launch, "--explain", "--out", folder).status == 0
     again = launches("show", launch, "--explain", "--out", folder)
     assert (again.status, again.code) == (6, "file-exists")
+
+
+def edited(launches, launch, certificates):
+    """The launch as somebody who can write the records has edited what they tell of it."""
+    path = launches.home.path / FILE_NAME
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        query = "select document from launches where id = ?"
+        document = json.loads(connection.execute(query, (launch,)).fetchone()[0])
+        document["record"]["told"]["facts"]["platform"]["record"]["certificates"] = certificates
+        words = "update launches set document = ? where id = ?"
+        connection.execute(words, (json.dumps(document).encode(), launch))
+        connection.commit()
+
+
+def test_an_edited_record_names_no_files_elsewhere(launches, launch):
+    edited(launches, launch, {"../elsewhere": "QUJD"})
+    folder = launches.folder / "opinion"
+    launches("show", launch, "--explain", "--out", folder)
+    assert not (launches.folder / "elsewhere.cert").exists()
+
+
+def test_an_edited_record_is_told_of_in_our_words(launches, launch):
+    edited(launches, launch, {"ark": "no base64!"})
+    shown = launches("show", launch, "--explain")
+    assert (shown.status, shown.code) == (6, "base64-junk")

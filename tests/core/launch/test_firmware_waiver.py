@@ -125,3 +125,35 @@ def test_a_launch_without_its_waiver_is_not_taken_up_once_its_firmware_is_a_no_g
             assert ENTRY in office.vault_entries()
 
     asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("now", ["gone", "another"])
+def test_a_waiver_stays_told_after_the_image_that_it_was_for(office, keys, prompting, now):
+    async def scenario():
+        async with Stage(keys) as stage:
+            launch_id = await prepared(office, stage, firmware=prompting, firmware_waiver=REASON)
+            with office.desk(stage) as desk:
+                await desk.open(launch_id).run(until="secret")
+            office.firmware.unlink()
+            if now == "another":
+                office.firmware.write_bytes(make.image(make.new_loader(), make.grub(make.SILENT)))
+            with office.desk(stage) as desk:
+                return launch_id, await desk.open(launch_id).run()
+
+    launch_id, launch = asyncio.run(scenario())
+    assert is_waived(launch)
+    assert outcome_of(office, launch_id).predicate.waivers == {"firmware": REASON}
+
+
+def test_a_sealed_launch_is_not_judged_by_the_image_that_came_after_its_own(office, keys):
+    async def scenario():
+        async with Stage(keys) as stage:
+            launch_id = await prepared(office, stage)
+            with office.desk(stage) as desk:
+                await desk.open(launch_id).run(until="secret")
+            office.firmware.write_bytes(make.image(make.new_loader(), make.grub(make.PROMPTING)))
+            with office.desk(stage) as desk:
+                await desk.open(launch_id).run()
+            assert stage.holds(SECRET)
+
+    asyncio.run(scenario())

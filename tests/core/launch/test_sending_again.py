@@ -155,9 +155,9 @@ def unheard_of_once(writing):
     told = []
 
     @contextlib.contextmanager
-    def lying(records):
+    def lying(records, *, lasting=True):
         nested = records._connection.in_transaction
-        with writing(records) as connection:
+        with writing(records, lasting=lasting) as connection:
             yield connection
         query = "select count(*) from packets"
         if not nested and not told and records._connection.execute(query).fetchone()[0]:

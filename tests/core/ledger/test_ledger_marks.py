@@ -78,3 +78,17 @@ def test_what_was_read_is_not_forgotten_when_it_is_removed(ledger, folder):
         connection.execute("delete from ledger where sequence = 2")
         connection.commit()
     assert marks.of("a") == {SEALED}
+
+
+def test_what_was_appended_to_an_older_copy_is_found(ledger, folder):
+    for name in "abc":
+        ledger.append(SEALED, name, {"n": 1})
+    marks = LedgerMarks(ledger)
+    assert marks.of("c") == {SEALED}
+    with contextlib.closing(sqlite3.connect(folder / FILE_NAME)) as connection:
+        connection.execute("drop trigger ledger_not_removed")
+        connection.execute("delete from ledger where sequence > 2")
+        connection.commit()
+    ledger.append(SEALED, "d", {"n": 1})
+    assert marks.of("d") == {SEALED}
+    assert marks.of("c") == {SEALED}

@@ -155,3 +155,10 @@ def test_another_process_s_writing_is_noticed(folder, records):
     with Records.open(folder) as other:
         add_nonce(other, 2)
     assert records.others_wrote != before
+
+
+def test_a_block_that_need_not_last_and_fails_weakens_no_other(records):
+    with pytest.raises(Stop), records.writing(lasting=False):
+        raise Stop
+    with records.writing() as connection:
+        assert connection.execute("pragma synchronous").fetchone()[0] == 2

@@ -32,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _refuse(problem)
     if arguments.check:
         return int(ExitStatus.OK)
-    # Imports make many objects and no garbage; it is looked for again once the window is seen.
+    # Imports make many objects and no garbage; collector.py looks for it once the window is seen.
     gc.disable()
     from .application import run  # noqa: PLC0415 - as above
 

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import gc
 import importlib
 import sys
 from typing import Final
@@ -14,6 +13,7 @@ from PySide6.QtWidgets import QApplication
 from watchword.core.errors import ExitStatus
 
 from .bridge import Bridge, Report
+from .collector import Collector
 from .crash_reporter import CrashReporter
 from .main_window import MainWindow
 from .settings import WindowSettings, settings_path
@@ -53,14 +53,15 @@ def run(*, try_it_now: bool = False, attack: str | None = None) -> int:
     window.closed.connect(application.quit)
     watcher = SignalWatcher(lambda: application.exit(int(ExitStatus.INTERRUPTED)))
     rehearsal = window.only_try(attack) if try_it_now else None
-    window.painted.connect(gc.enable)  # app.py says why it was off
+    collector = Collector(window)
+    window.painted.connect(collector.begin)
     if rehearsal is None:
         window.painted.connect(lambda: bridge.submit(_warm_up))
     window.show()
     try:
         return application.exec() or (0 if rehearsal is None else int(rehearsal.status))
     finally:
-        gc.enable()
+        collector.stop()
         watcher.stop()
         window.hide()
         bridge.shutdown()

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
 
-from PySide6.QtCore import QObject, Slot
+from PySide6.QtCore import QObject
+from shiboken6 import isValid
 
 from .bridge import Bridge, Job, Report
 
@@ -13,24 +14,14 @@ Then = Callable[[object], object]
 """Gets a result or an error, in the GUI thread."""
 
 
-class Asking(QObject):
-    """One question; it goes with its owner, and then nobody hears the answer."""
+def _while_there(owner: QObject, then: Then) -> Then:
+    """Calls ``then`` if the owner is still there."""
 
-    def __init__(self, owner: QObject, job: Job, then: Then, failed: Then) -> None:
-        super().__init__(owner)
-        self._then = then
-        self._failed = failed
-        job.succeeded.connect(self._succeed)
-        job.failed.connect(self._fail)
-        job.finished.connect(self.deleteLater)
+    def hear(answer: object) -> None:
+        if isValid(owner):
+            then(answer)
 
-    @Slot(object)
-    def _succeed(self, result: object) -> None:
-        self._then(result)
-
-    @Slot(object)
-    def _fail(self, error: object) -> None:
-        self._failed(error)
+    return hear
 
 
 def ask(
@@ -59,5 +50,6 @@ def ask_async(
         return await work()
 
     job = bridge.submit(reported)
-    Asking(owner, job, then, failed)
+    job.succeeded.connect(_while_there(owner, then))
+    job.failed.connect(_while_there(owner, failed))
     return job

@@ -8,6 +8,7 @@ queued signal. It is the only place where core code that waits is started from.
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
@@ -42,18 +43,26 @@ class Job(QObject):
     cancelled = Signal()
     finished = Signal()
 
-    def __init__(self, parent: QObject, cancel: Callable[[Job], None]) -> None:
-        super().__init__(parent)
+    # Without a parent and without deleteLater: it goes with its last reference, in the GUI
+    # thread. Bindings up to 6.11 have been seen to destroy an object twice whose Python half
+    # is held by its parent alone when Qt deletes it later.
+    def __init__(self, cancel: Callable[[], None]) -> None:
+        super().__init__()
         self._cancel = cancel
 
     def cancel(self) -> None:
         """Ask the work to stop; ``cancelled`` comes once it has cleaned up."""
-        self._cancel(self)
+        self._cancel()
 
 
 @dataclass(slots=True)
 class _Order:
-    """A job's other half, used in the loop's thread alone."""
+    """A job's other half, used in the loop's thread alone, which knows the job by its number.
+
+    Were the job itself known there, the last one to let go of it might be that thread, and
+    destroy it while the GUI thread does: the program would end without a word. For the same
+    reason the GUI thread keeps the order, and with it all that the work refers to.
+    """
 
     work: Work
     task: asyncio.Task[object] | None = None
@@ -75,7 +84,8 @@ class Bridge(QObject):
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._stop: asyncio.Event | None = None
-        self._orders: dict[Job, _Order] = {}
+        self._jobs: dict[int, tuple[Job, _Order]] = {}
+        self._numbers = itertools.count(1)
         self._closing = False
         queued = Qt.ConnectionType.QueuedConnection
         self._reported.connect(self._deliver_report, queued)
@@ -84,13 +94,15 @@ class Bridge(QObject):
     @property
     def busy(self) -> bool:
         """Whether any work is on its way."""
-        return bool(self._orders)
+        return bool(self._jobs)
 
     def submit(self, work: Work) -> Job:
         """Have a coroutine run; connect to the job's signals at once, none comes earlier."""
-        job = Job(self, self._cancel)
-        order = self._orders[job] = _Order(work)
-        self._running_loop().call_soon_threadsafe(self._begin, job, order)
+        number = next(self._numbers)
+        job = Job(partial(self._cancel, number))
+        order = _Order(work)
+        self._jobs[number] = (job, order)
+        self._running_loop().call_soon_threadsafe(self._begin, number, order)
         return job
 
     def shutdown(self, seconds: float = SHUTDOWN_SECONDS) -> bool:
@@ -106,7 +118,7 @@ class Bridge(QObject):
         if thread.is_alive():
             loop.call_soon_threadsafe(stop.set)
             thread.join(seconds)
-        self._orders.clear()
+        self._jobs.clear()
         return not thread.is_alive()
 
     # -- in the GUI thread -------------------------------------------------------
@@ -123,20 +135,21 @@ class Bridge(QObject):
             self._thread.start()
         return self._loop
 
-    def _cancel(self, job: Job) -> None:
-        order = self._orders.get(job)
-        if order is not None and not self._closing:
+    def _cancel(self, number: int) -> None:
+        if number in self._jobs and not self._closing:
+            _, order = self._jobs[number]
             self._running_loop().call_soon_threadsafe(self._cancel_order, order)
 
     @Slot(object, object)
-    def _deliver_report(self, job: Job, value: object) -> None:
-        if job in self._orders:
-            job.progress.emit(value)
+    def _deliver_report(self, number: int, value: object) -> None:
+        if number in self._jobs:
+            self._jobs[number][0].progress.emit(value)
 
     @Slot(object, object)
-    def _deliver_end(self, job: Job, task: asyncio.Task[object]) -> None:
-        if self._orders.pop(job, None) is None:
+    def _deliver_end(self, number: int, task: asyncio.Task[object]) -> None:
+        if number not in self._jobs:
             return
+        job, _order = self._jobs.pop(number)
         if task.cancelled():
             job.cancelled.emit()
         elif (error := task.exception()) is None:
@@ -147,7 +160,6 @@ class Bridge(QObject):
             self.crashed.emit(error)
             job.failed.emit(unexpected())
         job.finished.emit()
-        job.deleteLater()
 
     # -- in the loop's thread ----------------------------------------------------
 
@@ -158,22 +170,22 @@ class Bridge(QObject):
             loop.set_exception_handler(self._unhandled)
             runner.run(_until(stop))
 
-    def _begin(self, job: Job, order: _Order) -> None:
-        report = partial(self._report, job)
+    def _begin(self, number: int, order: _Order) -> None:
+        report = partial(self._report, number)
         order.task = self._running_loop().create_task(_run(order.work, report))
-        order.task.add_done_callback(partial(self._over, job))
+        order.task.add_done_callback(partial(self._over, number))
 
     def _cancel_order(self, order: _Order) -> None:
         if order.task is not None:  # it is: what is called first is done first
             order.task.cancel()
 
-    def _report(self, job: Job, value: object) -> None:
+    def _report(self, number: int, value: object) -> None:
         if not self._closing:
-            self._reported.emit(job, value)
+            self._reported.emit(number, value)
 
-    def _over(self, job: Job, task: asyncio.Task[object]) -> None:
+    def _over(self, number: int, task: asyncio.Task[object]) -> None:
         if not self._closing:
-            self._ended.emit(job, task)
+            self._ended.emit(number, task)
 
     def _unhandled(self, loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
         """What nobody awaited: reported like any other fault, unless all is ending anyway."""

@@ -23,7 +23,7 @@ def declare(subparsers: Subparsers[Parser]) -> None:
         subparsers,
         "completion",
         summary="print what a shell needs to complete the words of Watchword's command line",
-        example='eval "$(watchword completion bash)"      (in ~/.bashrc)',
+        example="watchword completion bash > ~/.local/share/bash-completion/completions/watchword",
         run=_completion,
     )
     parser.add_argument("shell", choices=tuple(SHELLS), help="whose language to print it in")

@@ -100,15 +100,18 @@ def _version() -> str:
         return "(not installed)"
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line; the return value is the exit status."""
+def main(argv: Sequence[str] | None = None, *, collect_later: bool = False) -> int:
+    """Run the command line; the return value is the exit status.
+
+    With ``collect_later`` garbage is collected again once the command is known: see start.py.
+    """
     words = list(sys.argv[1:] if argv is None else argv)
     harden_process()
     accept_any_text()
     # After "--" it is the name of a file.
     console = Console(as_json="--json" in itertools.takewhile("--".__ne__, words))
     with _terminable():
-        status = _run(words, console)
+        status = _run(words, console, collect_later=collect_later)
     console.finish()
     if not console.output_lost:
         return status
@@ -143,10 +146,10 @@ def _terminate(number: int, frame: FrameType | None) -> None:
     handler(signal.SIGINT, frame)
 
 
-def _run(words: list[str], console: Console) -> int:
+def _run(words: list[str], console: Console, *, collect_later: bool) -> int:
     try:
         arguments = build_parser(words).parse_args(words)
-        if not gc.isenabled():  # see start.py
+        if collect_later:
             gc.freeze()  # what was imported stays to the end, and is not looked at again then
             gc.enable()
         if not hasattr(arguments, "run"):

@@ -26,4 +26,4 @@ def main() -> int:
     # It would look for a translation of each of its words, for 2 ms; all words here are English.
     argparse._ = str  # type: ignore[attr-defined]
 
-    return run()
+    return run(collect_later=True)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import signal
 import subprocess
@@ -59,7 +60,7 @@ def test_every_command_has_help_with_an_example_and_takes_json(command, words):
 def test_the_example_of_each_command_can_be_parsed(command):
     for words in COMMANDS:
         example = command(*words, "--help").out.rpartition("example:\n  watchword ")[2]
-        typed = shlex.split(example.partition(" | ")[0])
+        typed = shlex.split(re.split(r" [|>] ", example)[0])
         assert command_line.build_parser(typed).parse_args(typed).run
 
 
@@ -181,7 +182,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 @pytest.mark.parametrize("number", SIGNALS)
 def test_signals_interrupt_and_their_handlers_are_put_back(monkeypatch, command, number):
-    monkeypatch.setattr(command_line, "_run", lambda *_: signal.raise_signal(number))
+    monkeypatch.setattr(command_line, "_run", lambda *_, **__: signal.raise_signal(number))
     before = signal.signal(signal.SIGTERM, signal.SIG_DFL)
     try:
         with pytest.raises(KeyboardInterrupt):
@@ -196,11 +197,13 @@ def test_signals_that_the_caller_ignores_stay_ignored(monkeypatch, command):
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         monkeypatch.setattr(
-            command_line, "_run", lambda *_: signal.raise_signal(signal.SIGINT) or 0
+            command_line, "_run", lambda *_, **__: signal.raise_signal(signal.SIGINT) or 0
         )
         assert command().status == 0
         # In the background of a shell SIGINT is ignored; SIGTERM still ends the command.
-        monkeypatch.setattr(command_line, "_run", lambda *_: signal.raise_signal(signal.SIGTERM))
+        monkeypatch.setattr(
+            command_line, "_run", lambda *_, **__: signal.raise_signal(signal.SIGTERM)
+        )
         with pytest.raises(KeyboardInterrupt):
             command()
     finally:

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from ..rehearsal.qemu_run import QemuSetup
     from ..simulator import Disk
 
-_QCOW2 = b"QFI\xfb"
 _QEMU_ONLY: Final[tuple[tuple[str, object], ...]] = (
     ("guest", None),
     ("disk", None),
@@ -212,13 +211,20 @@ def _reference(text: str) -> SecretReference:
 
 
 def _disk(path: str | None, field: str, kind: str | None) -> Disk | None:
-    """The image; its format is taken from its first bytes where it is not named."""
+    """The image; its format is taken from its first bytes where it is not named.
+
+    Raises BadInput as ``read_chunks`` and Qcow2Header.parse do.
+    """
     if path is None:
         return None
+    from ..image.qcow2_header import MAGIC, SIZE, Qcow2Header  # noqa: PLC0415 - as above
     from ..simulator import Disk  # noqa: PLC0415 - QEMU
 
-    first = next(read_chunks(path, field, chunk=len(_QCOW2), limit=1 << 50), b"")
-    return Disk(Path(path).absolute(), kind or ("qcow2" if first == _QCOW2 else "raw"))
+    first = next(read_chunks(path, field, chunk=SIZE, limit=1 << 50), b"")
+    kind = kind or ("qcow2" if first.startswith(MAGIC) else "raw")
+    if kind == "qcow2":
+        Qcow2Header.parse(first)  # one that names other files would have QEMU open them
+    return Disk(Path(path).absolute(), kind)
 
 
 def _missing(component: str, what: str) -> UsageError:

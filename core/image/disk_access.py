@@ -111,9 +111,10 @@ def opened_image(path: Path, *, writable: bool = False) -> Iterator[ImageFile]:
             raise in_use(shown_path(path))
         if start.startswith(MAGIC):
             header = Qcow2Header.parse(start)
-            os.close(descriptor)
-            descriptor = -1
-            with opened_qcow2(path, writable=writable) as disk, _system_faults(path):
+            with (
+                opened_qcow2(path, descriptor, writable=writable) as disk,
+                _system_faults(path),
+            ):
                 yield ImageFile(path, ImageFormat.QCOW2, disk, busy, header.snapshots)
             return
         _refuse_others(start)
@@ -122,8 +123,7 @@ def opened_image(path: Path, *, writable: bool = False) -> Iterator[ImageFile]:
         with _system_faults(path):
             yield ImageFile(path, ImageFormat.RAW, RawDisk(descriptor), busy, 0)
     finally:
-        if descriptor >= 0:
-            os.close(descriptor)
+        os.close(descriptor)
 
 
 def _open(path: Path, *, writable: bool) -> int:

@@ -13,9 +13,10 @@ from .disk_access import Disk, opened_image
 from .ext4_files import Ext4
 from .luks_header import is_luks
 from .partition_table import Partition, TableKind, read_partition_table
-from .root_entries import ROOT, too_small
+from .root_entries import ROOT, too_large, too_small
 
 _PIECE: Final = 1 << 20
+_LARGEST_BY_ITSELF: Final = 1 << 40
 _ZEROS: Final = bytes(4096)
 
 
@@ -35,13 +36,15 @@ def copy_root(
 ) -> int:
     """Copy the root partition into an open file, holes as holes; how many bytes it has.
 
-    ``size`` is what there is room for. Raises BadInput as opened_image does,
-    ``root-unreadable`` and ``image-too-small``.
+    ``size`` is what there is room for, None for at most 1 TiB. Raises BadInput as
+    opened_image does, ``root-unreadable``, ``root-too-large`` and ``image-too-small``.
     """
     with opened_image(path) as image:
         part = _root_partition(image.disk)
         if size is not None and part.size > size:
             raise too_small(size)
+        if size is None and part.size > _LARGEST_BY_ITSELF:
+            raise too_large(f"a root partition of {part.size >> 30} GiB; name --size for that")
         os.ftruncate(descriptor, part.size)
         for at in range(0, part.size, _PIECE):
             piece = image.disk.read(part.offset + at, min(_PIECE, part.size - at))

@@ -102,31 +102,24 @@ async def write_esp(target: int, offset: int, volume_id: str, luks_uuid: str | N
 
 
 async def _make_grub(descriptor: int, uuid: str) -> None:
-    with _memory("grub.cfg") as script:
-        os.pwrite(script, grub_script(uuid).encode(), 0)
-        with _folder() as folder:
-            made = folder / "bootx64.efi"
-            await run_program(
-                "grub-mkstandalone",
-                [
-                    *(
-                        "--format",
-                        "x86_64-efi",
-                        "--output",
-                        made,
-                        "--locales=",
-                        "--fonts=",
-                        "--themes=",
-                    ),
-                    f"--install-modules={_GRUB_MODULES}",
-                    f"--modules={_GRUB_MODULES}",
-                    f"boot/grub/grub.cfg=/proc/{os.getpid()}/fd/{script}",
-                ],
-                limits=_LIMITS,
-                environment={"TMPDIR": str(folder)},
-            )
-            data = made.read_bytes()
-        os.pwrite(descriptor, data, 0)
+    with _folder() as folder:
+        made, script = folder / "bootx64.efi", folder / "grub.cfg"
+        # A file with a name: grub-mkstandalone leaves out all others, without a word.
+        script.write_text(grub_script(uuid), encoding="ascii")
+        await run_program(
+            "grub-mkstandalone",
+            [
+                *("--format", "x86_64-efi", "--output", made),
+                *("--locales=", "--fonts=", "--themes="),
+                f"--install-modules={_GRUB_MODULES}",
+                f"--modules={_GRUB_MODULES}",
+                f"boot/grub/grub.cfg={script}",
+            ],
+            limits=_LIMITS,
+            environment={"TMPDIR": str(folder)},
+        )
+        data = made.read_bytes()
+    os.pwrite(descriptor, data, 0)
 
 
 @contextlib.contextmanager

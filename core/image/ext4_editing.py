@@ -54,6 +54,11 @@ class Ext4Editor:
         inode = self._system().find(path)
         return inode is not None and inode.is_file
 
+    def number(self, path: str) -> int | None:
+        """The number of the inode that a path leads to: names of one file have one."""
+        inode = self._system().find(path)
+        return None if inode is None else inode.number
+
     async def write(self, files: Mapping[str, NewContent]) -> None:
         """Put these files in, as root's, in the place of what has their names.
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 from ..errors import BadInput
@@ -133,10 +134,13 @@ class Ext4:
         """Where a file's bytes lie, in order; holes are left out."""
         if inode.flags & _ODD_FLAGS or not inode.flags & _EXTENTS_FLAG:
             raise unknown_file_system("a file in it is kept in a way that Watchword does not know")
-        found = list(self._leaves(inode.block, _DEEPEST))
+        leaves = self._leaves(inode.block, _DEEPEST, iter(range(_MOST_EXTENTS)))
+        found = sorted(leaves, key=lambda extent: extent.at)
+        if any(after.at < before.at + before.size for before, after in pairwise(found)):
+            raise unknown_file_system("a file in it has bytes in two places")
         clipped = [
             Extent(extent.at, extent.offset, min(extent.size, inode.size - extent.at))
-            for extent in sorted(found, key=lambda extent: extent.at)
+            for extent in found
             if extent.at < inode.size
         ]
         return tuple(clipped)
@@ -186,24 +190,21 @@ class Ext4:
             return inode.block[: inode.size].decode("utf-8", "replace")
         return self.read(inode, 0, 4096).decode("utf-8", "replace")
 
-    def _leaves(self, node: bytes, depth: int) -> Iterator[Extent]:
+    def _leaves(self, node: bytes, depth: int, budget: Iterator[int]) -> Iterator[Extent]:
+        """The extents below a node; ``budget`` has a number for each entry that may be met."""
         magic, count, _, level = struct.unpack_from("<HHHH", node, 0)
         if magic != _EXTENT_MAGIC or depth == 0 or 12 + count * 12 > len(node):
             raise unknown_file_system("the extents of a file are damaged")
-        total = 0
-        for index in range(count):
-            first, *rest = struct.unpack_from("<IHHI", node, 12 + index * 12)
+        for entry in range(count):
+            if next(budget, None) is None:
+                raise unknown_file_system("a file in it lies in too many pieces")
+            first, *rest = struct.unpack_from("<IHHI", node, 12 + entry * 12)
             if level:
-                low, high = struct.unpack_from("<IH", node, 12 + index * 12 + 4)
+                low, high = struct.unpack_from("<IH", node, 12 + entry * 12 + 4)
                 inner = self._read((low | high << 32) * self.block_size, self.block_size)
-                leaves = self._leaves(inner, depth - 1)
+                yield from self._leaves(inner, depth - 1, budget)
             else:
-                leaves = self._leaf(first, *rest)
-            for leaf in leaves:
-                total += 1
-                if total > _MOST_EXTENTS:
-                    raise unknown_file_system("a file in it lies in too many pieces")
-                yield leaf
+                yield from self._leaf(first, *rest)
 
     def _leaf(self, first: int, length: int, high: int, low: int) -> Iterator[Extent]:
         if length > _LONGEST_UNWRITTEN:

@@ -170,6 +170,9 @@ def _slot(number: int, slot: dict[str, object], low: int, high: int) -> KeySlot:
     offset, size = _number(area, "offset"), _number(area, "size")
     if offset < low or offset + size > high:
         raise damaged_luks(f"the key of slot {number} lies outside the header")
+    if "null" in _word(area, "encryption"):
+        # Older cryptsetups open such a slot with any key: whoever forged it knows the data's.
+        raise damaged_luks(f"key slot {number} holds the volume key in clear")
     kind = _word(kdf, "type")
     if kind not in _KDFS:
         raise damaged_luks(f"key slot {number} stretches keys in an unknown way")

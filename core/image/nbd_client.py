@@ -114,15 +114,16 @@ class NbdDisk:
 
 
 @contextlib.contextmanager
-def opened_qcow2(path: Path, *, writable: bool) -> Iterator[NbdDisk]:
+def opened_qcow2(path: Path, descriptor: int, *, writable: bool) -> Iterator[NbdDisk]:
     """The guest's disk in a qcow2 file that names no other files; see Qcow2Header.
 
-    To be written it is locked against every other program, as QEMU does. Raises BadInput
-    ``image-in-use``, ``image-unreadable``, ``program-missing``.
+    ``descriptor`` is the file, open: by then its name may be another's. To be written it is
+    locked against every other program, as QEMU does. Raises BadInput ``image-in-use``,
+    ``image-unreadable``, ``program-missing``.
     """
     with tempfile.TemporaryDirectory(prefix="watchword-") as folder:
         place = Path(folder) / "nbd"
-        process = _start(path, place, writable=writable)
+        process = _start(descriptor, place, writable=writable)
         try:
             connection = _connect(process, place, path)
             try:
@@ -141,9 +142,8 @@ def opened_qcow2(path: Path, *, writable: bool) -> Iterator[NbdDisk]:
                 process.stderr.close()
 
 
-def _start(path: Path, place: Path, *, writable: bool) -> subprocess.Popen[bytes]:
-    name = str(path.absolute()).replace(",", ",,")
-    options = f"driver=qcow2,file.driver=file,file.filename={name}"
+def _start(descriptor: int, place: Path, *, writable: bool) -> subprocess.Popen[bytes]:
+    options = f"driver=qcow2,file.driver=file,file.filename=/dev/fd/{descriptor}"
     words = ["--socket", str(place), "--shared", "1", "--cache", "writeback", "--image-opts"]
     if not writable:
         words.insert(0, "--read-only")
@@ -154,6 +154,7 @@ def _start(path: Path, place: Path, *, writable: bool) -> subprocess.Popen[bytes
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         env={"PATH": os.defpath, "LC_ALL": "C"},
+        pass_fds=(descriptor,),
         start_new_session=True,
     )
 

@@ -20,6 +20,8 @@ from .image_errors import in_use
 from .programs import no_room
 
 _NOTE_LIMIT: Final = 4096
+_LONGEST_NAME: Final = 255 - len("..vmlinuz.building")
+"""Of the image, in bytes: the names of what is not finished are longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +50,12 @@ class OutputClaim:
 def claimed_output(output: Path) -> Iterator[OutputClaim]:
     """Claim it; what a builder left that was killed is removed.
 
-    Raises BadInput ``file-exists``, ``image-in-use``, ``bad-folder``, and
+    Raises BadInput ``file-exists``, ``name-too-long``, ``image-in-use``, ``bad-folder``, and
     ``image-build-cut-short`` where the vault may hold keys of an image that never came to be.
     """
     output = output.absolute()
+    if len(os.fsencode(output.name)) > _LONGEST_NAME:
+        raise _too_long()
     note = output.with_name(f".{output.name}.build")
     if os.path.lexists(output):
         raise exists(output)
@@ -91,6 +95,16 @@ def exists(output: Path) -> BadInput:
         f"{shown_path(output)} exists already, and an image is never written over.",
         "Name another file, or move that one away.",
         {"path": shown_path(output)},
+    )
+
+
+def _too_long() -> BadInput:
+    return BadInput(
+        "name-too-long",
+        "--output",
+        f"A file's name may have {_LONGEST_NAME} bytes here: while it is built there are files"
+        " beside it, whose names are longer.",
+        "Choose a shorter one.",
     )
 
 

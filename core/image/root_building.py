@@ -23,7 +23,7 @@ from .initrd import LARGEST_INITRD, appended, look_into, without_cryptsetup
 from .luks_partition import payload_offset
 from .order import ESP_SIZE, GAP, MIB, ImageOrder, Observe, Progress, Stage
 from .programs import Limits, OpenFile, no_room, run_program
-from .root_changes import Boot, Ids, changes, find_boot, initrd_files, ways_in
+from .root_changes import Boot, Ids, changes, find_boots, initrd_files, ways_in
 from .root_entries import ROOT, RootEntry, too_large, too_small
 from .tar_source import TarSource
 from .threads import Stop, in_thread
@@ -122,23 +122,44 @@ class RootMaker:
         """Write what the guest needs; kernel and initrd where they are to lie outside."""
         self.observe(Progress(Stage.CHANGE))
         order, editor = self.order, Ext4Editor(root)
-        boot = find_boot(editor)
+        boots = find_boots(editor)
         with stand_in.reveal() as view:
             key = bytes(view)
-        initrd = editor.read(boot.initrd, LARGEST_INITRD) or b""
-        kind = await look_into(initrd, boot.initrd)
-        if not kind.opens_luks:
-            raise without_cryptsetup(boot.initrd)
-        more = appended(initrd, list(initrd_files(ids, kind, order.route, key)))
-        files = changes(editor, ids, boot, route=order.route, words=order.cmdline, key=key)
+        newest = await self._opening_initrd(editor, ids, boots[0], key)
+        opening = boots[:1]
         if order.route is Route.GRUB:
-            files[boot.initrd] = NewContent(more, 0o600)
-        await editor.write(files)
+            await editor.write({boots[0].initrd: NewContent(newest, 0o600)})
+            for boot in boots[1:]:
+                try:
+                    older = await self._opening_initrd(editor, ids, boot, key)
+                except BadInput as problem:
+                    warnings.append(_left_out(boot, problem))
+                    continue
+                await editor.write({boot.initrd: NewContent(older, 0o600)})
+                opening.append(boot)
+        words = order.cmdline
+        await editor.write(changes(editor, ids, opening, route=order.route, words=words, key=key))
         if not ways_in(editor):
             warnings.append(_NO_WAY_IN)
         if order.route is Route.GRUB:
             return None
-        return _read_kernel(editor, boot), more
+        return _read_kernel(editor, boots[0]), newest
+
+    async def _opening_initrd(self, editor: Ext4Editor, ids: Ids, boot: Boot, key: bytes) -> bytes:
+        """A kernel's initial RAM disk, with what opens the disk behind it.
+
+        Raises BadInput ``initrd-unreadable`` and ``initrd-without-cryptsetup``.
+        """
+        initrd = editor.read(boot.initrd, LARGEST_INITRD) or b""
+        kind = await look_into(initrd, boot.initrd)
+        if not kind.opens_luks:
+            raise without_cryptsetup(boot.initrd)
+        return appended(initrd, list(initrd_files(ids, kind, self.order.route, key)))
+
+
+def _left_out(boot: Boot, problem: BadInput) -> str:
+    what = f"The older kernel {boot.kernel} would not start, and is not in GRUB's menu"
+    return f"{what}. {problem.message}"
 
 
 def _read_kernel(editor: Ext4Editor, boot: Boot) -> bytes:

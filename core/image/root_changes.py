@@ -7,7 +7,7 @@ Pure functions over what the root has; ext4_editing writes what they give.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -32,6 +32,7 @@ modprobe -q efi_secret 2>/dev/null
 tr -d '\\000' <{SECRET_FILE}
 """.encode()
 _KERNEL: Final = re.compile(r"vmlinuz-([A-Za-z0-9._+-]+)")
+_MOST_KERNELS: Final = 16
 _MOUNTED_BY_US: Final = ("/", "/boot", "/boot/efi", "/boot/firmware")
 _MARK: Final = "# by Watchword: "
 
@@ -58,8 +59,11 @@ class Boot:
     initrd: str
 
 
-def find_boot(editor: Ext4Editor) -> Boot:
-    """The newest kernel in /boot that has an initial RAM disk; BadInput ``root-without-kernel``."""
+def find_boots(editor: Ext4Editor) -> list[Boot]:
+    """The kernels in /boot that have an initial RAM disk, the newest first, at most 16.
+
+    Raises BadInput ``root-without-kernel`` where there is none.
+    """
     names = editor.names("/boot")
     found = []
     for name in names:
@@ -81,7 +85,11 @@ def find_boot(editor: Ext4Editor) -> Boot:
             "Install a kernel in the guest (linux-image-amd64 on Debian); if /boot is a partition"
             " of its own there, put it into the root first.",
         )
-    return max(found, key=lambda one: one[0])[1]
+    found.sort(key=lambda one: one[0], reverse=True)
+    boots: dict[int | None, Boot] = {}
+    for _, boot in found:  # names that are links to another one are left out
+        boots.setdefault(editor.number(boot.initrd), boot)
+    return list(boots.values())[:_MOST_KERNELS]
 
 
 def _order(version: str) -> list[tuple[int, int | str]]:
@@ -96,9 +104,9 @@ def kernel_words(ids: Ids, order_words: str) -> str:
 
 
 def changes(
-    editor: Ext4Editor, ids: Ids, boot: Boot, *, route: Route, words: str, key: bytes
+    editor: Ext4Editor, ids: Ids, boots: Sequence[Boot], *, route: Route, words: str, key: bytes
 ) -> dict[str, NewContent]:
-    """Every file to put into the root but the initrd; ``key`` is written where the key belongs."""
+    """Every file to put into the root but the initrds; ``key`` is written where the key belongs."""
     where = key_file(ids.luks) if route is Route.GRUB else SECRET_FILE
     files = {
         "/etc/crypttab": _crypttab(_text(editor, "/etc/crypttab"), ids, where, route),
@@ -116,7 +124,7 @@ def changes(
     made = {path: NewContent(text.encode()) for path, text in files.items()}
     if route is Route.GRUB:
         made[key_file(ids.luks)] = NewContent(key, 0o600, 0o700)
-        menu = NewContent(_menu(ids, boot, words).encode(), 0o600)
+        menu = NewContent(_menu(ids, boots, words).encode(), 0o600)
         made["/boot/grub/grub.cfg"] = made["/boot/grub2/grub.cfg"] = menu
     if _uses_selinux(editor):
         made["/.autorelabel"] = NewContent(b"")
@@ -198,13 +206,16 @@ def _with_line(old: str, line: str) -> str:
     return f"{old}{'' if not old or old.endswith(chr(10)) else chr(10)}{line}\n"
 
 
-def _menu(ids: Ids, boot: Boot, words: str) -> str:
+def _menu(ids: Ids, boots: Sequence[Boot], words: str) -> str:
+    """The first is started; the others are there for whoever sets another default."""
     return (
         "# By Watchword: the disk is open when GRUB reads this. update-grub replaces it.\n"
         "set timeout=0\nset default=0\n"
-        "menuentry 'Linux' {\n"
+    ) + "".join(
+        f"menuentry 'Linux, {boot.kernel.rpartition('/')[2]}' {{\n"
         f"  linux {boot.kernel} {kernel_words(ids, words)}\n"
         f"  initrd {boot.initrd}\n}}\n"
+        for boot in boots
     )
 
 

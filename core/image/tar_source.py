@@ -16,6 +16,7 @@ from ..errors import BadInput
 from .programs import find_program
 from .root_entries import (
     LARGEST_FILE,
+    LONGEST_PART,
     MOST_ENTRIES,
     Kind,
     RootEntry,
@@ -28,6 +29,8 @@ from .root_entries import (
 PIECE: Final = 1 << 20
 _LARGEST_READ: Final = 16 << 20
 _LARGEST_ATTRIBUTE: Final = 4096
+_LARGEST_MAJOR: Final = (1 << 12) - 1
+_LARGEST_MINOR: Final = (1 << 20) - 1
 _XATTR: Final = "SCHILY.xattr."
 _PACKERS: Final = (
     (b"\x1f\x8b", "gzip"),
@@ -83,6 +86,10 @@ def _entry(member: tarfile.TarInfo) -> RootEntry:
     kind = _KINDS.get(member.type)
     if kind is None:
         raise unsafe(name, "it is of a kind that no file system has")
+    if not (0 <= member.devmajor <= _LARGEST_MAJOR and 0 <= member.devminor <= _LARGEST_MINOR):
+        raise unsafe(name, "it is a device of a number that there is not")
+    if "\0" in member.linkname:
+        raise unsafe(name, "it is a link to a name that can't be")
     if not 0 <= member.size <= LARGEST_FILE:
         raise too_large("a file of more than 8 TiB")
     return RootEntry(
@@ -112,7 +119,10 @@ def _xattrs(member: tarfile.TarInfo) -> dict[str, bytes]:
             found[key.removeprefix(_XATTR)] = value.encode("utf-8", "surrogateescape")
         elif key == "RHT.security.selinux":
             found.setdefault("security.selinux", value.encode("utf-8", "surrogateescape") + b"\0")
-    if sum(map(len, found.values())) > _LARGEST_ATTRIBUTE:
+    for name in found:
+        if not name.isprintable() or len(name.encode()) > LONGEST_PART:
+            raise unsafe(os.fsencode(member.name), "it has an attribute of a name that can't be")
+    if sum(len(name) + len(value) for name, value in found.items()) > _LARGEST_ATTRIBUTE:
         raise unsafe(os.fsencode(member.name), "its attributes are larger than ext4 can hold")
     return found
 

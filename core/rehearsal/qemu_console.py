@@ -28,6 +28,7 @@ class Sign(StrEnum):
     UNLOCKED = "unlocked"
     ASKED = "asked-for-a-passphrase"
     REFUSED = "kernel-refused"
+    HALTED = "says-that-it-halts"
     BOOTED = "a-kernel-started"
 
 
@@ -63,7 +64,15 @@ REFUSED_MARKERS: Final = (
 and start the boot loader that they carry: with a kernel of the owner's, GRUB never runs.
 """
 
+HALTED_MARKERS: Final = (
+    "WATCHWORD-OVMF halted: ",
+    "WATCHWORD-GRUB halted: ",
+    "The disk was not opened by an injected secret: halting.",
+    "The encrypted volume has no GRUB configuration: halting.",
+)
+"""What our own firmware and our own GRUB print before they halt: theirs is the reason."""
 
+_LEFT_OUT: Final = "(left out: a line with a secret in clear)"
 _BOOTED_MARKERS: Final = ("Linux version ", "EFI stub: ")
 
 
@@ -74,6 +83,7 @@ class ConsoleMarkers:
     unlocked: Sequence[str] = UNLOCKED_MARKERS
     asked: Sequence[str] = ASKED_MARKERS
     refused: Sequence[str] = REFUSED_MARKERS
+    halted: Sequence[str] = HALTED_MARKERS
 
     def texts(self) -> list[tuple[Sign, str, bytes]]:
         """Each text with what it stands for."""
@@ -81,6 +91,7 @@ class ConsoleMarkers:
             (Sign.UNLOCKED, self.unlocked),
             (Sign.ASKED, self.asked),
             (Sign.REFUSED, self.refused),
+            (Sign.HALTED, self.halted),
             (Sign.BOOTED, _BOOTED_MARKERS),
         )
         return [
@@ -119,7 +130,7 @@ class Console:
     @property
     def lines(self) -> tuple[str, ...]:
         """The last lines, with the one that is not ended; what shows them escapes them."""
-        unended = (_text(self._line),) if self._line.strip() else ()
+        unended = (self._told(self._line),) if self._line.strip() else ()
         return (*self._lines, *unended)
 
     def feed(self, data: bytes) -> None:
@@ -131,6 +142,10 @@ class Console:
         clean = _SEQUENCE.sub(b"", data[: len(data) - len(self._held)]).replace(b"\0", b"")
         self._search(clean)
         self._split(clean)
+
+    def finish(self) -> None:
+        """Nothing more will be read: show the line that is not ended, as a prompt never is."""
+        self._split(b"\n")
 
     def _search(self, clean: bytes) -> None:
         text = self._recent + clean
@@ -146,9 +161,16 @@ class Console:
         self._line = self._line[:_LONGEST_LINE]
         for line in ended:
             if line.strip():
-                self._lines.append(_text(line))
+                text = self._told(line)
+                self._lines.append(text)
                 if self._show is not None:
-                    self._show(_text(line))
+                    self._show(text)
+
+    def _told(self, line: bytes) -> str:
+        """A line as it is kept and shown: what it says of a secret goes no further."""
+        if self._secrets is not None and self._secrets(line):
+            return _LEFT_OUT
+        return _text(line)
 
 
 def _text(line: bytes) -> str:

@@ -54,6 +54,7 @@ async def watch(machine: QemuMachine, console: Console, limit: float) -> Sightin
     loop = asyncio.get_running_loop()
     begun = loop.time()
     ended = await _read_on(machine, console, begun + limit)
+    console.finish()
     return _judge(console, ended, loop.time() - begun)
 
 
@@ -88,11 +89,14 @@ async def _read_on(machine: QemuMachine, console: Console, deadline: float) -> V
 
 def _judge(console: Console, ended: Verdict, seconds: float) -> Sighting:
     signs = console.signs
-    order = (
+    order: tuple[tuple[Sign, Verdict], ...] = (
         (Sign.REFUSED, Verdict.KERNEL_REFUSED),
         (Sign.UNLOCKED, Verdict.UNLOCKED),
         (Sign.ASKED, Verdict.ASKED),
     )
+    # A guest that goes on after such words has not halted.
+    if ended in (Verdict.ENDED, Verdict.HALTED):
+        order = (*order, (Sign.HALTED, Verdict.HALTED))
     sign, verdict = next(
         ((sign, verdict) for sign, verdict in order if sign in signs), (None, ended)
     )

@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import Final
 
 from ..errors import HostError, VerificationRefused, WatchwordError
+from ..hosts.host_words import visible
 from ..simulator import OwnDisk
 from .qemu_console import Sign
 from .qemu_run import QemuOutcome
@@ -56,7 +57,7 @@ def verdict_error(outcome: QemuOutcome, attack: str | None = None) -> WatchwordE
     if sighting.verdict is Verdict.KERNEL_REFUSED:
         return _kernel_refused(sighting)
     if sighting.verdict is Verdict.HALTED:
-        return _halted(sighting)
+        return _halted(sighting, outcome)
     return _not_opened(sighting, outcome)
 
 
@@ -107,17 +108,25 @@ def _kernel_refused(sighting: Sighting) -> VerificationRefused:
     )
 
 
-def _halted(sighting: Sighting) -> WatchwordError:
+def _halted(sighting: Sighting, outcome: QemuOutcome) -> WatchwordError:
     booted = Sign.BOOTED in sighting.also
     kind = HostError if booted else VerificationRefused
     who = "A kernel had started before." if booted else "No kernel had started: it was firmware."
+    reason = next((line for line in sighting.lines if (sighting.marker or "\n") in line), None)
+    said = (
+        "Its processor does nothing any more, and its console is silent."
+        if reason is None
+        else f"Its console says “{visible(reason.strip())}”."
+    )
+    lost = "" if outcome.secret_in_guest else " No secret reached the guest."
     return kind(
         "guest-halted",
         "The machine halted",
-        f"Its processor does nothing any more, and its console is silent. {who}",
-        "Firmware halts where a kernel is not the measured one. If nobody altered it, see the"
-        " last lines of the console.",
-        {"kernel_started": booted},
+        f"{said} {who}{lost}",
+        "Firmware halts where a kernel is not the measured one, and a boot loader that never asks"
+        " where the secret opens no disk. If nobody altered them, see the last lines of the"
+        " console.",
+        {"kernel_started": booted, "marker": sighting.marker},
     )
 
 

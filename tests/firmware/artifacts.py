@@ -82,5 +82,7 @@ def secret_kernel() -> BootFiles:
 
 @pytest.fixture(scope="session")
 def stock_kernel() -> Path:
-    """A folder with Debian's own cloud kernel (``vmlinuz``) and its ``modules``."""
+    """A folder with Debian's own cloud kernel (``vmlinuz``), its ``modules``, and in ``initrd``
+    the scripts with which Debian's initial RAM disks open a disk.
+    """
     return built("stock-kernel")

@@ -12,12 +12,15 @@ unavailable() { # SENTENCE
 }
 
 # Writes a list like the machine's own one for Debian, for sources and packages; 1 if there is none.
+# A file comes whole or not at all: another flavour's apt may be reading the one of before.
 derive_list() { # FOLDER
     local own="$APT_FOLDER/sources.list.d/debian.sources" old="$APT_FOLDER/sources.list"
     if [ -s "$own" ]; then
-        sed 's/^Types:.*/Types: deb deb-src/' -- "$own" >"$1/debian.sources"
+        sed 's/^Types:.*/Types: deb deb-src/' -- "$own" >"$1/new.$$"
+        mv -- "$1/new.$$" "$1/debian.sources"
     elif grep -qs '^deb ' -- "$old"; then
-        sed -n 's/^deb \(.*\)/deb \1\ndeb-src \1/p' -- "$old" >"$1/debian.list"
+        sed -n 's/^deb \(.*\)/deb \1\ndeb-src \1/p' -- "$old" >"$1/new.$$"
+        mv -- "$1/new.$$" "$1/debian.list"
     else
         return 1
     fi
@@ -30,7 +33,7 @@ use_debians_sources() { # FOLDER
     mkdir -p -- "$folder"/{lists,archives}/partial "$folder/parts"
     derive_list "$folder/parts" ||
         unavailable "neither sources.list.d/debian.sources nor sources.list in $APT_FOLDER names any"
-    cat >"$folder/apt.conf" <<TEXT
+    cat >"$folder/apt.conf.$$" <<TEXT
 Dir::Etc::sourcelist "/dev/null";
 Dir::Etc::sourceparts "$folder/parts";
 Dir::State::lists "$folder/lists";
@@ -41,6 +44,7 @@ Acquire::Languages "none";
 Acquire::Retries "3";
 APT::Update::Error-Mode "any";
 TEXT
+    mv -- "$folder/apt.conf.$$" "$folder/apt.conf"
     export APT_CONFIG="$folder/apt.conf"
     # Two flavours may be built at once; the lists are theirs together.
     (
@@ -72,10 +76,10 @@ versions_of() { # PACKAGE…
     done
 }
 
-# The package that Debian's newest cloud kernel is in now.
-stock_kernel_package() {
+# The package that Debian's newest cloud kernel is in now, and those whose scripts open its disk.
+stock_kernel_packages() {
     apt-cache --no-all-versions show linux-image-cloud-amd64 2>/dev/null |
-        sed -n 's/^Depends: \(linux-image-[^ ]*\).*/\1/p'
+        sed -n 's/^Depends: \(linux-image-[^ ]*\).*/\1 cryptsetup cryptsetup-initramfs initramfs-tools-core/p'
 }
 
 # Puts the packages' files into the current folder: sources unpacked, others as .deb.

@@ -183,3 +183,16 @@ def test_what_can_not_be_rehearsed_is_named_before_anything_starts(
 ):
     shown = rehearse(*(str(word).format(firmware=firmware) for word in words))
     assert (shown.status, shown.json["error"]["code"]) == (status, code)
+
+
+@pytest.mark.parametrize("option", ["--disk", "--host-disk"])
+def test_a_disk_that_has_qemu_read_other_files_is_refused(
+    rehearse, firmware, program, tmp_path, option
+):
+    private, image = tmp_path / "private", tmp_path / "image"
+    private.write_bytes(bytes(1 << 16))
+    words = ["create", "-q", "-f", "qcow2", "-F", "raw", "-b", private, image]
+    subprocess.run([program("qemu-img", "qemu-utils"), *words], check=True, timeout=60)
+    for more in ((), ("--disk-format", "qcow2")):
+        shown = rehearse("--firmware", firmware, option, image, *more)
+        assert (shown.status, shown.json["error"]["code"]) == (6, "image-not-alone")

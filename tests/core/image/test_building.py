@@ -204,7 +204,10 @@ def test_the_guest_finds_what_it_needs_to_start(tmp_path: Path, vault: Vault, pl
     assert menu == debugfs(plain, "cat /boot/grub2/grub.cfg")
     assert "linux /boot/vmlinuz-6.1.0-10-amd64 root=UUID=" in menu, "the newest kernel"
     assert "Size: 0" in debugfs(plain, "stat /.autorelabel")
-    assert built.warnings == ()
+    assert "vmlinuz-6.1.0-9-amd64" not in menu, "nothing could open the disk for it"
+    assert [warning.partition(" would")[0] for warning in built.warnings] == [
+        "The older kernel /boot/vmlinuz-6.1.0-9-amd64"
+    ]
     listed = tmp_path / "initrd"
     debugfs(plain, f"dump /boot/initrd.img-6.1.0-10-amd64 {listed}")
     initrd = listed.read_bytes()
@@ -219,6 +222,27 @@ def test_the_guest_finds_what_it_needs_to_start(tmp_path: Path, vault: Vault, pl
     assert "drwx------" in names
 
 
+def test_every_kernel_of_the_menu_is_given_the_key(
+    tmp_path: Path, vault: Vault, plain: Path
+) -> None:
+    def older(tree: Tree) -> None:
+        tree.add("boot/initrd.img-6.1.0-9-amd64", root_tree.debian_initrd())
+        tree.add("boot/vmlinuz", kind=tarfile.SYMTYPE, link="vmlinuz-6.1.0-9-amd64")
+        tree.add("boot/initrd.img", kind=tarfile.SYMTYPE, link="initrd.img-6.1.0-9-amd64")
+
+    built = build(order_of(tmp_path, bootable(tmp_path / "root.tar", more=older)), vault)
+    assert built.warnings == ()
+    menu = debugfs(plain, "cat /boot/grub/grub.cfg")
+    named = [line.split()[1] for line in menu.splitlines() if line.startswith("  initrd ")]
+    assert named == [f"/boot/initrd.img-6.1.0-{number}-amd64" for number in (10, 9)]
+    key = debugfs(plain, f"cat /etc/cryptsetup-keys.d/luks-{built.luks_uuid}.key").encode()
+    for path in named:
+        copy = tmp_path / "initrd"
+        debugfs(plain, f"dump {path} {copy}")
+        assert copy.read_bytes().count(key) == 1
+        assert "Mode:  0600" in debugfs(plain, f"stat {path}")
+
+
 def test_the_esp_has_grub_where_firmware_looks_and_its_script_never_asks(
     tmp_path: Path, vault: Vault
 ) -> None:
@@ -231,6 +255,9 @@ def test_the_esp_has_grub_where_firmware_looks_and_its_script_never_asks(
     from watchword.core.image.esp import grub_script
 
     script = grub_script(built.luks_uuid)
+    words = ["mcopy", "-i", where, "::/EFI/BOOT/BOOTX64.EFI", "-"]
+    grub = subprocess.run(words, capture_output=True, check=True).stdout
+    assert script.encode() in grub, "without its script GRUB gives the host a shell"
     for line in script.splitlines():
         assert "cryptomount -a" not in line
         if "cryptomount" in line:

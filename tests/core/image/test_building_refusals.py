@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ import pytest
 from watchword.core.errors import BadInput, VaultError
 from watchword.core.image import building, output_claim, programs
 from watchword.core.image.building import build_image
+from watchword.core.image.disk_access import ImageFormat
 from watchword.core.image.order import ImageOrder, Stage
 from watchword.core.vault.vault import Vault
 
@@ -100,6 +103,33 @@ def test_an_output_that_exists_or_is_being_built_is_left_alone(
     assert order.output.read_bytes() == b"mine"
 
 
+def test_a_partition_that_claims_terabytes_is_not_read_to_its_end(
+    tmp_path: Path, vault: Vault
+) -> None:
+    (tmp_path / "tree" / "etc").mkdir(parents=True)
+    root = tmp_path / "root.img"
+    words = ["mkfs.ext4", "-q", "-d", tmp_path / "tree", root, "8M"]
+    subprocess.run(words, check=True, capture_output=True)
+    os.truncate(root, 2 << 40)
+    error = refused(order_of(tmp_path, root), vault, "root-too-large")
+    assert "2048 GiB" in error.message
+
+
+def test_a_name_that_leaves_no_room_for_those_beside_it_is_refused(
+    tmp_path: Path, vault: Vault
+) -> None:
+    for name in ("x" * 238, "é" * 119):
+        output = tmp_path / "out" / name
+        output.parent.mkdir(exist_ok=True)
+        refused(ImageOrder(tmp_path, output, "web1"), vault, "name-too-long")
+
+
+def test_a_name_of_the_greatest_length_can_be_built(tmp_path: Path, vault: Vault) -> None:
+    order = order_of(tmp_path, bootable(tmp_path / "root.tar"), format=ImageFormat.QCOW2)
+    longest = order.output.with_name("x" * 237)
+    assert build(dataclasses.replace(order, output=longest), vault).path == longest
+
+
 def test_a_firmware_without_room_for_the_key_is_refused(tmp_path: Path, vault: Vault) -> None:
     order = order_of(tmp_path, bootable(tmp_path / "root.tar"), secret_area=64)
     with pytest.raises(BadInput, match="secret area"):
@@ -185,7 +215,8 @@ def test_a_guest_that_nobody_could_log_in_to_is_warned_of(tmp_path: Path, vault:
             tree.add("etc/shadow", b"root:*:1::::::\n"),
         ),
     )
-    assert "Nobody could log in" in build(order_of(tmp_path, root), vault).warnings[0]
+    warnings = build(order_of(tmp_path, root), vault).warnings
+    assert any("Nobody could log in" in warning for warning in warnings)
 
 
 @pytest.mark.parametrize(

@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -35,7 +37,10 @@ KILLS = [
 
 def run_and_kill(desk, path, point, time):
     words = [sys.executable, str(PROCESS), str(desk.home), str(path), point, str(time)]
-    return subprocess.run(words, timeout=60, capture_output=True, check=False)
+    # Its folder with the socket of qemu-nbd can't go with it; paths of sockets are short.
+    with tempfile.TemporaryDirectory(prefix="ww-") as folder:
+        own = {**os.environ, "TMPDIR": folder}
+        return subprocess.run(words, env=own, timeout=60, capture_output=True, check=False)
 
 
 @pytest.mark.slow

@@ -37,6 +37,26 @@ def divided(path, script, size=8 * MIB):
     return path.read_bytes()
 
 
+def test_a_qcow2_that_is_exchanged_after_it_was_looked_at_is_not_opened(
+    tmp_path, program, monkeypatch
+):
+    program("qemu-nbd", "qemu-utils")
+    private, image = tmp_path / "private", tmp_path / "image"
+    private.write_bytes(b"private".ljust(MIB, b"."))
+    run("qemu-img", "create", "-q", "-f", "qcow2", image, "1M")
+    other = tmp_path / "other"
+    run("qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", private, other)
+    parse = Qcow2Header.parse
+
+    def exchange(data):
+        other.replace(image)
+        return parse(data)
+
+    monkeypatch.setattr(Qcow2Header, "parse", exchange)
+    with opened_image(image) as opened:
+        assert opened.disk.read(0, 7) == bytes(7)
+
+
 @pytest.fixture(scope="module")
 def gpt(tmp_path_factory, program):
     program("sfdisk", "fdisk")

@@ -129,6 +129,18 @@ def with_document(header, change):
     return data
 
 
+def test_a_key_slot_that_any_key_opens_is_refused(header, version):
+    if version == 1:
+        return  # slots have the cipher of the data, which is shown
+
+    def forge(document):
+        document["keyslots"]["0"]["area"]["encryption"] = "cipher_null-ecb"
+
+    with pytest.raises(BadInput, match="in clear") as caught:
+        parse(with_document(header, forge), SIZE[version])
+    assert caught.value.code == "image-bad-luks"
+
+
 values = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.text(max_size=8) | st.floats(),
     lambda inner: (

@@ -9,7 +9,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-import pytest
+from ...firmware.artifacts import BootFiles, artifacts_folder
 
 PASSPHRASE = b"correct horse battery staple"
 HELLO = "hello from inside the encrypted disk"
@@ -62,14 +62,21 @@ class Artifacts:
         return self.folder / "initrd.gz"
 
 
-def find_artifacts() -> Artifacts:
-    """Those of WATCHWORD_ARTIFACTS, or the given ones; skips the test where there are none."""
-    root = Path(__file__).resolve().parents[4]
-    given = root / "shared" / "rehearsal" / "artifacts"
-    folder = Path(os.environ.get("WATCHWORD_ARTIFACTS") or given)
-    if not (folder / "OVMF.amdsev.fd").is_file():
-        pytest.skip("no ../shared/rehearsal/artifacts")
-    return Artifacts(folder)
+def find_artifacts() -> Artifacts | None:
+    """Those of WATCHWORD_ARTIFACTS, or the given ones, if they are there."""
+    folder = Path(os.environ.get("WATCHWORD_ARTIFACTS") or artifacts_folder())
+    return Artifacts(folder) if (folder / "OVMF.amdsev.fd").is_file() else None
+
+
+def gather_artifacts(folder: Path, firmware: Path, kernel: BootFiles) -> Artifacts:
+    """Our own firmware, which halts, and a kernel with efi_secret, in an empty folder."""
+    ours = Artifacts(folder)
+    ours.firmware.symlink_to(firmware)
+    ours.kernel.symlink_to(kernel.kernel)
+    ours.initrd.symlink_to(kernel.initrd)
+    (folder / "grubmods").mkdir()  # all that its GRUB can do is inside it
+    (folder / "HALTS").touch()
+    return ours
 
 
 def make_disk(artifacts: Artifacts, folder: Path, passphrase: bytes = PASSPHRASE) -> Path:
@@ -132,8 +139,9 @@ def _partition(disk: Path, luks: Path) -> None:
 
 
 def _cpio(name: str, content: bytes) -> bytes:
-    """An archive of one file, in the form that Linux unpacks (newc)."""
-    return _member(name, 0o100600, content) + _member("TRAILER!!!", 0, b"")
+    """An archive of one file and its folder, in the form that Linux unpacks (newc)."""
+    folder = _member(name.rpartition("/")[0], 0o040755, b"")
+    return folder + _member(name, 0o100600, content) + _member("TRAILER!!!", 0, b"")
 
 
 def _member(name: str, mode: int, content: bytes) -> bytes:

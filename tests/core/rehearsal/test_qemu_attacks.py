@@ -34,10 +34,10 @@ REFUSED = {
 
 @pytest.mark.parametrize("attack", REFUSED)
 def test_the_launch_ends_where_the_lie_shows_and_the_guest_never_has_the_secret(
-    artifacts: Artifacts, locked_disk: Path, machine_keys: PlatformKeys, attack: str
+    each_firmware: Artifacts, locked_disk: Path, machine_keys: PlatformKeys, attack: str
 ) -> None:
     step, code, status = REFUSED[attack]
-    guest = kernel_guest(artifacts, order())
+    guest = kernel_guest(each_firmware, order())
     outcome = play(guest, setup(locked_disk), machine_keys, attack)
     assert outcome.error is not None
     assert (outcome.error.code, outcome.error.exit_status) == (code, status)
@@ -54,7 +54,7 @@ def test_a_host_that_only_says_it_injected_leaves_the_disk_locked(
     outcome = play(guest, setup(locked_disk), machine_keys, "says-injected-but-not")
     error = verdict_error(outcome)
     assert error is not None
-    assert error.code == "guest-asked-for-a-passphrase"
+    assert error.code == ("guest-halted" if artifacts.halts else "guest-asked-for-a-passphrase")
     assert "No secret reached the guest" in error.message
     assert (outcome.packets, outcome.secret_in_guest) == (0, False)
 
@@ -86,7 +86,7 @@ def test_an_empty_disk_of_the_hosts_gets_no_secret_to_read(
 ) -> None:
     outcome = play(route(artifacts, order()), setup(locked_disk), machine_keys, "own-disk")
     assert outcome.sighting is not None
-    assert outcome.sighting.verdict in (Verdict.ASKED, Verdict.ENDED)
+    assert outcome.sighting.verdict in (Verdict.ASKED, Verdict.ENDED, Verdict.HALTED)
     assert not outcome.sighting.leaked
 
 

@@ -8,6 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from watchword.core.rehearsal.qemu_console import Console, ConsoleMarkers, Sign
+from watchword.core.rehearsal.qemu_run import _within
+from watchword.core.secret import Secret
 
 MARKERS = ConsoleMarkers(unlocked=("it is open",), asked=("Enter passphrase for",), refused=())
 
@@ -64,6 +66,36 @@ def test_a_secret_on_the_console_is_noticed_across_two_pieces() -> None:
     assert not console.leaked
     console.feed(b"ter2\n")
     assert console.leaked
+
+
+def test_a_prompt_is_shown_although_its_line_never_ends() -> None:
+    shown: list[str] = []
+    console = Console(ConsoleMarkers(), shown.append)
+    console.feed(b"web1 ready\r\nweb1 login: ")
+    assert shown == ["web1 ready"]
+    console.finish()
+    console.finish()
+    assert shown == ["web1 ready", "web1 login:"]
+    assert console.lines == ("web1 ready", "web1 login:")
+
+
+@pytest.mark.parametrize("end", [b"", b"\n", b"\r\n", b"\0"])
+def test_a_secret_is_known_however_its_line_ends(end: bytes) -> None:
+    secret = Secret(b"hunter2" + end)
+    assert _within(secret, b"the key is hunter2\r\n")
+    assert not _within(secret, b"the key is hunter\r\n")
+    assert not _within(Secret(b"\n"), b"\r\n")
+
+
+def test_a_line_with_a_secret_is_neither_kept_nor_shown() -> None:
+    shown: list[str] = []
+    console = Console(ConsoleMarkers(), shown.append, lambda text: b"hunter2" in text)
+    console.feed(b"before\r\nthe key is hun")
+    console.feed(b"ter2\r\nafter\r\nonce more: hunter2")
+    assert console.leaked
+    assert [line for line in shown if "left out" not in line] == ["before", "after"]
+    assert "hunter2" not in str(console.lines)
+    assert len(console.lines) == 4
 
 
 def test_the_first_text_of_a_kind_is_the_one_that_is_told() -> None:

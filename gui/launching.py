@@ -89,6 +89,10 @@ class Launching(QObject):
         """A launch of which the owner says what it is."""
         self._open()
 
+    def choose_guest(self, guest: str) -> None:
+        """The same, with the guest chosen already."""
+        self._open(guest=guest)
+
     def launch(self, guest: str) -> None:
         """A launch of a guest as its profile has it, at once."""
         self._open(guest=guest, at_once=True)

@@ -22,9 +22,11 @@ if TYPE_CHECKING:
     from PySide6.QtWidgets import QMessageBox
 
     from .notifier import Notifier
+    from .pages.image_page import ImagePage
     from .pages.ledger_page import LedgerPage
     from .pages.vault_service import VaultService
     from .wizard.flow import Need
+    from .wizard.qemu_rehearsal import QemuRehearsal
     from .wizard.recorded_launch import RecordedLaunch
     from .wizard.try_it_now import TryItNow
 
@@ -44,10 +46,11 @@ class MainWindow(QMainWindow):
         self._bridge = bridge
         self._theme = theme
         self._settings = settings
-        self.wizard: TryItNow | RecordedLaunch | None = None
+        self.wizard: TryItNow | RecordedLaunch | QemuRehearsal | None = None
         self._asking: QMessageBox | None = None
         self._seen = False
         self._only_trying = False
+        self._comes_back = False
         self.setWindowTitle("Watchword")
         self.start = self._start_page()
         self.launching = self._launching()
@@ -78,6 +81,7 @@ class MainWindow(QMainWindow):
     def _start_page(self) -> StartPage:
         page = StartPage()
         page.tryItNow.connect(self.try_it_now)
+        page.buildImage.connect(self.build_image)
         return page
 
     def _launching(self) -> Launching:
@@ -111,7 +115,10 @@ class MainWindow(QMainWindow):
         from .pages.guests_page import GuestsPage  # noqa: PLC0415 - once it is to be seen
         from .pages.guests_service import GuestService  # noqa: PLC0415 - once it is to be seen
 
-        return GuestsPage(self._bridge, GuestService(vault_names=self.vaults.names))
+        page = GuestsPage(self._bridge, GuestService(vault_names=self.vaults.names))
+        page.rehearseWanted.connect(self.rehearse_guest)
+        page.buildWanted.connect(self.build_image)
+        return page
 
     def _vault_page(self) -> Page:
         from .pages.vault_page import VaultPage  # noqa: PLC0415 - once it is to be seen
@@ -159,6 +166,26 @@ class MainWindow(QMainWindow):
                 page.left.connect(lambda: self.show_page(0))
             self._stack.setCurrentWidget(page)
 
+    @Slot()
+    def build_image(self) -> None:
+        """The page on which an encrypted image is built."""
+        page = self.images
+        if self._stack.indexOf(page) < 0:
+            self._stack.addWidget(page)
+        self._stack.setCurrentWidget(page)
+
+    @cached_property
+    def images(self) -> ImagePage:
+        """Made when it is first seen."""
+        from .image_service import ImageService  # noqa: PLC0415 - once it is needed
+        from .pages.image_page import ImagePage  # noqa: PLC0415 - once it is to be seen
+
+        page = ImagePage(self._bridge, ImageService(self.vaults))
+        page.left.connect(lambda: self.show_page(self.sidebar.page))
+        page.rehearseWanted.connect(self.rehearse_guest)
+        page.launchWanted.connect(self.launching.choose_guest)
+        return page
+
     @Slot(int)
     def _show_ledger_entry(self, sequence: int) -> None:
         """Leave the wizard for an entry of the ledger."""
@@ -202,8 +229,19 @@ class MainWindow(QMainWindow):
         self.open_wizard(wizard)
         return wizard
 
+    @Slot(str)
+    @Slot(str, str)
+    def rehearse_guest(self, guest: str, disk: str = "") -> None:
+        """Boot the owner's own guest in a real QEMU, under a simulated processor."""
+        from .qemu_rehearsals import QemuRehearsals  # noqa: PLC0415 - once it is needed
+        from .wizard.qemu_rehearsal import QemuRehearsal  # noqa: PLC0415 - as above
+
+        service = QemuRehearsals(self.vaults)
+        self.open_wizard(QemuRehearsal(self._bridge, service, guest, disk=disk))
+        self._comes_back = True
+
     @Slot(object)
-    def open_wizard(self, wizard: TryItNow | RecordedLaunch) -> None:
+    def open_wizard(self, wizard: TryItNow | RecordedLaunch | QemuRehearsal) -> None:
         """Show a wizard until it is left."""
         self.close_wizard()
         self.wizard = wizard
@@ -236,6 +274,9 @@ class MainWindow(QMainWindow):
         self._whole.removeWidget(wizard)
         wizard.hide()
         wizard.deleteLater()
+        comes_back, self._comes_back = self._comes_back, False
+        if comes_back:  # to the page from which it was opened
+            return
         self.show_page(0)
         if self._stack.currentWidget() is self.start:
             self.start.trying.setFocus(Qt.FocusReason.OtherFocusReason)

@@ -113,6 +113,11 @@ class Sidebar(QWidget):
         self.buttons[number].setChecked(True)
         self._roving.make_tab_stop(self.buttons[number])
 
+    @property
+    def page(self) -> int:
+        """The page that is marked."""
+        return next((n for n, button in enumerate(self.buttons) if button.isChecked()), 0)
+
     def show_scheme(self, scheme: Scheme) -> None:
         """Mark how the window looks."""
         for action in self.look.menu().actions():

@@ -62,6 +62,7 @@ class GuestList(QWidget):
     chosen = Signal(object)
     newWanted = Signal()
     importWanted = Signal()
+    buildWanted = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -73,6 +74,9 @@ class GuestList(QWidget):
         self.taking = QPushButton(self.tr("&Import…"))
         self.taking.setAutoDefault(True)
         self.taking.clicked.connect(self.importWanted)
+        self.building = QPushButton(self.tr("&Build an encrypted image…"))
+        self.building.setAutoDefault(True)
+        self.building.clicked.connect(self.buildWanted)
         self.empty = EmptyState(
             "guests",
             self.tr("No guests yet"),
@@ -85,6 +89,7 @@ class GuestList(QWidget):
         row.setSpacing(SMALL)
         row.addWidget(self.new)
         row.addWidget(self.taking)
+        row.addWidget(self.building)
         row.addStretch(1)
         self._column = QVBoxLayout()
         self._column.setSpacing(NORMAL)

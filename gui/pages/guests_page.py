@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from PySide6.QtCore import Qt, Slot
+from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtWidgets import QWidget
 
 from watchword.core.errors import WatchwordError
@@ -32,7 +32,14 @@ from .page_work import PageWork, lay_out_now
 
 
 class GuestsPage(PageFrame):
-    """Shows what the service says; every change goes through it, over the bridge."""
+    """Shows what the service says; every change goes through it, over the bridge.
+
+    ``rehearseWanted``  with the name of a guest
+    ``buildWanted``     an encrypted image is to be built
+    """
+
+    rehearseWanted = Signal(str)
+    buildWanted = Signal()
 
     def __init__(
         self, bridge: Bridge, service: GuestService, parent: QWidget | None = None
@@ -58,12 +65,14 @@ class GuestsPage(PageFrame):
         self.list.chosen.connect(self.show_guest)
         self.list.newWanted.connect(self._new)
         self.list.importWanted.connect(self._ask_import)
+        self.list.buildWanted.connect(self.buildWanted)
         self.view.backWanted.connect(self.show_list)
         self.view.editWanted.connect(self._edit)
         self.view.duplicateWanted.connect(self._ask_duplicate)
         self.view.exportWanted.connect(self._ask_export)
         self.view.removeWanted.connect(self._ask_removal)
         self.view.approveWanted.connect(self._ask_approval)
+        self.view.rehearseWanted.connect(self._ask_rehearsal)
         self.form.saveWanted.connect(self._save)
         self.form.cancelWanted.connect(self._leave_form)
         self.form.installedWanted.connect(self._find_firmware)
@@ -165,6 +174,11 @@ class GuestsPage(PageFrame):
         call = partial(self._service.remove, guest.name)
         words = self.tr("Removing the guest…")
         self._open(dialog, lambda: self._do(words, call, self._show_all))
+
+    @Slot()
+    def _ask_rehearsal(self) -> None:
+        if self.view.guest is not None:
+            self.rehearseWanted.emit(self.view.guest.name)
 
     # -- from one owner to another --------------------------------------------------------
 

@@ -41,12 +41,14 @@ class GuestView(QWidget):
     exportWanted = Signal()
     removeWanted = Signal()
     approveWanted = Signal()
+    rehearseWanted = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.guest: Guest | None = None
         self.back = self._button(self.tr("&All guests"), self.backWanted)
         self.back.setIcon(icon("back"))
+        self.rehearse = self._button(self.tr("Re&hearse this guest…"), self.rehearseWanted)
         self.edit = self._button(self.tr("&Edit…"), self.editWanted)
         self.duplicate = self._button(self.tr("&Duplicate…"), self.duplicateWanted)
         self.export = self._button(self.tr("E&xport…"), self.exportWanted)
@@ -105,6 +107,8 @@ class GuestView(QWidget):
         section.body.addLayout(heading)
         self._findings.setSpacing(SMALL)
         section.body.addLayout(self._findings)
+        self.rehearse.setIcon(icon("simulated"))
+        section.body.addWidget(self.rehearse, 0, Qt.AlignmentFlag.AlignLeft)
         return section
 
     # -- what is shown -----------------------------------------------------------------
@@ -115,7 +119,8 @@ class GuestView(QWidget):
         self.badge.show_look(verdict_look(guest.verdict))
         self._sentence.say(verdict_sentence(guest))
         readable = guest.profile is not None
-        for widget in (self.edit, self.duplicate, self.export, self._about, self._rules):
+        whole = (self.edit, self.duplicate, self.export, self.rehearse, self._about, self._rules)
+        for widget in whole:
             widget.setVisible(readable)
         self._show_pending(guest)
         self._show_findings(guest)

@@ -22,6 +22,7 @@ from PySide6.QtWidgets import (
 from watchword.core.errors import WatchwordError
 from watchword.core.launch.guest_status import GuestStatus
 from watchword.core.launch.record import LaunchState
+from watchword.core.launch.second_opinion import Opinion
 from watchword.core.launch.store import LaunchSummary
 
 from ..asking import ask, ask_async
@@ -29,6 +30,7 @@ from ..bridge import Bridge, Job
 from ..evidence_documents import EvidenceForm
 from ..evidence_files import pdf_of, save_bytes
 from ..launch_service import LaunchService
+from ..second_opinion_files import opinions_on
 from ..vault_gate import VaultGate
 from ..widgets.banner import Banner
 from ..widgets.busy_line import BusyLine
@@ -37,6 +39,7 @@ from ..widgets.fonts import SMALL
 from ..widgets.hex_text import grouped_hex
 from ..widgets.text_label import TextLabel
 from ..widgets.tones import Tone
+from .opinion_dialog import OpinionDialog
 from .page_dialog import PageDialog
 
 _STARTED: Final = (LaunchState.HANDED_OVER, LaunchState.RUNNING, LaunchState.STOPPED)
@@ -139,6 +142,7 @@ class LaunchActions(QWidget):
             (EvidenceForm.PDF, self.tr("Save as &PDF, to print…")),
         ):
             menu.addAction(words).triggered.connect(partial(self.choose_file, form))
+        menu.addAction(self.tr("&Check it with other tools…")).triggered.connect(self.doubt)
         return menu
 
     # -- which launch ----------------------------------------------------------------
@@ -322,3 +326,17 @@ class LaunchActions(QWidget):
 
         call = partial(self._service.evidence, launch_id, form)
         ask(self._bridge, self, call, write, self._fail)
+
+    @Slot()
+    def doubt(self) -> None:
+        """Show how others' tools check each step of the chosen launch."""
+        summary = self._summary
+        if summary is None:
+            return
+
+        def show(found: object) -> None:
+            opinions = cast("tuple[Opinion, ...]", found)
+            dialog = OpinionDialog(self._bridge, summary.id, opinions, self)
+            dialog.open()
+
+        ask(self._bridge, self, partial(opinions_on, summary.id), show, self._fail)

@@ -1,16 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The first page: three ways to begin, and what one needs for them."""
+"""The first page: four ways to begin, and what one needs for them."""
 
 from __future__ import annotations
 
+from typing import Final
+
 from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QWidget
+from PySide6.QtWidgets import QGridLayout, QPushButton, QWidget
 
 from ..widgets.foldable import Foldable
 from ..widgets.fonts import LARGE, NORMAL, WIDE
 from ..widgets.page_frame import PageFrame
 from ..widgets.text_label import TextLabel
 from .choice_card import ChoiceCard
+
+_CARDS_IN_A_ROW: Final = 2
 
 
 class StartPage(PageFrame):
@@ -19,6 +23,7 @@ class StartPage(PageFrame):
     tryItNow = Signal()
     launchGuest = Signal()
     checkPlatform = Signal()
+    buildImage = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(
@@ -45,19 +50,27 @@ class StartPage(PageFrame):
             self.tr("Check a platform"),
             self.tr("Is this server's processor genuine? Its certificates tell."),
         )
+        self.building = ChoiceCard(
+            "locked",
+            self.tr("Build an encrypted image"),
+            self.tr("From a root file system to a locked disk, with its keys in your vault."),
+        )
         self._lay_out()
 
     def _lay_out(self) -> None:
-        row = QHBoxLayout()
-        row.setSpacing(NORMAL)
-        for card, signal in (
-            (self.trying, self.tryItNow),
-            (self.launching, self.launchGuest),
-            (self.checking, self.checkPlatform),
+        cards = QGridLayout()
+        cards.setSpacing(NORMAL)
+        for number, (card, signal) in enumerate(
+            (
+                (self.trying, self.tryItNow),
+                (self.launching, self.launchGuest),
+                (self.checking, self.checkPlatform),
+                (self.building, self.buildImage),
+            )
         ):
             card.clicked.connect(signal)
-            row.addWidget(card, 1)
-        self.content.addLayout(row)
+            cards.addWidget(card, *divmod(number, _CARDS_IN_A_ROW))
+        self.content.addLayout(cards)
         self.content.addSpacing(LARGE - NORMAL)
         self.needs = Foldable(self.tr("What you need for a real launch"))
         self.needs.toggled.connect(self._fill_needs)
@@ -80,6 +93,11 @@ class StartPage(PageFrame):
         for number, (term, text) in enumerate(lines):
             grid.addWidget(Explained(term), number, 0)
             grid.addWidget(TextLabel(text), number, 1)
+        self.build = QPushButton(self.tr("&Build one"))
+        self.build.setAccessibleName(self.tr("Build an encrypted image, which you need"))
+        self.build.setAutoDefault(True)
+        self.build.clicked.connect(self.buildImage)
+        grid.addWidget(self.build, 0, 2)
         self.needs.body.addLayout(grid)
 
     def widget(self) -> QWidget:

@@ -26,10 +26,16 @@ class MovingLine(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._at = 0.4
+        self._share: float | None = None
         self._timer = QTimer(self)
         self._timer.setInterval(_FRAME)
         self._timer.timeout.connect(self._move)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+
+    def set_share(self, share: float | None) -> None:
+        """How much is done, from 0 to 1; None where nobody knows."""
+        self._share = None if share is None else min(1.0, max(0.0, share))
+        self.update()
 
     def sizeHint(self) -> QSize:
         """Four pixels high."""
@@ -61,6 +67,8 @@ class MovingLine(QWidget):
         painter.setBrush(accent(self.palette()))
         left = (self._at * (1 + _LENGTH) - _LENGTH) * whole.width()
         part = QRectF(left, 0, _LENGTH * whole.width(), whole.height())
+        if self._share is not None:
+            part = QRectF(0, 0, self._share * whole.width(), whole.height())
         painter.drawRoundedRect(part.intersected(whole), 2, 2)
         painter.end()
 
@@ -99,9 +107,10 @@ class BusyLine(QWidget):
         self.say(text)
         self.show()
 
-    def say(self, text: str) -> None:
-        """It is something else by now that is waited for."""
+    def say(self, text: str, share: float | None = None) -> None:
+        """It is something else by now that is waited for; ``share`` of it is done, from 0 to 1."""
         self._label.say(text)
+        self._line.set_share(share)
         self.setAccessibleName(text)
         self.cancel.setAccessibleName(self.tr("Cancel: {what}").format(what=text))
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is weak in a policy, as sentences with an icon and a word; or that nothing is."""
+"""What was found, as sentences with an icon and a word: in a policy, or about anything else."""
 
 from __future__ import annotations
 
@@ -37,14 +37,19 @@ class Findings(QWidget):
         return tuple(self._sentences)
 
     def show_findings(self, findings: Sequence[PolicyFinding]) -> None:
-        """Show these in place of those before."""
+        """Show what is weak in a policy, or that nothing is, in place of what was there."""
+        rows = [(finding_look(finding), finding.text) for finding in findings]
+        if not rows:
+            good = Look("ok", self.tr("Good"), Tone.OK)
+            rows = [(good, self.tr("Nothing is weak in this policy."))]
+        self.show_rows(rows)
+
+    def show_rows(self, rows: Sequence[tuple[Look, str]]) -> None:
+        """Show these sentences, which may be foreign, in place of what was there."""
         self._sentences = []
         empty_out(self._grid)
-        for finding in findings:
-            self._add(finding_look(finding), finding.text)
-        if not findings:
-            good = Look("ok", self.tr("Good"), Tone.OK)
-            self._add(good, self.tr("Nothing is weak in this policy."))
+        for look, text in rows:
+            self._add(look, text)
         self.setAccessibleName(" ".join(self._sentences))
 
     def _add(self, look: Look, text: str) -> None:

@@ -14,6 +14,7 @@ from PySide6.QtWidgets import (
     QLabel,
     QLineEdit,
     QPushButton,
+    QToolButton,
     QVBoxLayout,
     QWidget,
 )
@@ -97,6 +98,8 @@ class PathField(QWidget):
         self._name = name
         self.edit.setAccessibleName(name)
         self.browse.setAccessibleName(self.tr("Browse for {what}").format(what=name))
+        for clear in self.edit.findChildren(QToolButton):  # Qt's own, there once there is a path
+            clear.setAccessibleName(self.tr("Clear {what}").format(what=name))
 
     # -- the path --------------------------------------------------------------
 

@@ -239,12 +239,12 @@ def _others(now: Situation, page: str) -> list[Button]:
     if now.kind.recorded and waits:
         return [Button(Action.LEAVE, "I'll come back &later")]
     if state is StepState.FAILED and not now.over and _may_retry(now, page):
-        return [_start_over()]
+        return [_start_over(now)]
     return []
 
 
-def _start_over() -> Button:
-    return Button(Action.START_OVER, "Start a &new launch")
+def _start_over(now: Situation) -> Button:
+    return Button(Action.START_OVER, now.kind.begin)
 
 
 def _primary(now: Situation, page: str) -> Button:
@@ -252,11 +252,11 @@ def _primary(now: Situation, page: str) -> Button:
     if now.at_work:
         return Button(Action.RUN, page_of(page).verb, enabled=False)
     if now.over:
-        return _start_over()
+        return _start_over(now)
     if status.settled:
         return _onwards(now, page)
     if status.state is StepState.FAILED:
-        return _run(now, page, "&Try again") if _may_retry(now, page) else _start_over()
+        return _run(now, page, "&Try again") if _may_retry(now, page) else _start_over(now)
     if status.state is StepState.WAITING:
         return _run(now, page, "&Look again")
     if status.state is StepState.READY:

@@ -24,6 +24,8 @@ from ..widgets.key_value_table import KeyValueTable, Row
 from ..widgets.path_field import PathField
 from ..widgets.section import Section
 from ..widgets.text_label import TextLabel
+from .connection_panel import ConnectionPanel
+from .host_url_field import HostUrlField
 from .wanted import Wanted
 
 
@@ -42,8 +44,9 @@ class RecordedChoices(QWidget):
         self.guests.setMinimumContentsLength(24)
         self.guests.currentTextChanged.connect(self.guestChosen)
         self.facts = KeyValueTable()
-        self.host = QLineEdit()
-        self.host.setAccessibleName(self.tr("URL of the host"))
+        self.url = HostUrlField(self.tr("URL of the host"))
+        self.host = self.url.edit
+        self.connection = ConnectionPanel()
         self.files = DropArea(
             self.tr("Drop certificate files here: AMD's signed CEK, or the host's whole chain"),
             purpose="certificates",
@@ -74,11 +77,12 @@ class RecordedChoices(QWidget):
         form = QFormLayout()
         form.setHorizontalSpacing(WIDE)
         form.setVerticalSpacing(SMALL)
-        form.addRow(_label(self.tr("&URL"), self.host), self.host)
+        form.addRow(_label(self.tr("&URL"), self.host), self.url)
         host.body.addLayout(form)
         host.body.addWidget(self.files)
         host.body.addWidget(self.files_alone)
         host.body.addWidget(self.ask_amd)
+        host.body.addWidget(self.connection)
         exceptions = Foldable(self.tr("Exceptions…"))
         exceptions.body.addWidget(self.root)
         words = self.tr("Your reason for launching with a &weak policy, if it is one")
@@ -136,7 +140,7 @@ class RecordedChoices(QWidget):
         given = self.files.given
         return Wanted(
             guest=self.guests.currentText(),
-            host=self.host.text().strip(),
+            host=self.url.url,
             paths=tuple(one.path for one in given if one.path),
             pasted=tuple(one.text for one in given if not one.path),
             ask_host=not self.files_alone.isChecked(),

@@ -27,6 +27,7 @@ from ..guest_glance import GuestGlance, glance
 from ..launch_service import LaunchService
 from ..vault_gate import VaultGate
 from .conductor import Conductor
+from .connection_tester import ConnectionTester
 from .exchange_panel import ExchangePanel
 from .frame import DWELL, WizardFrame
 from .measurement import MeasurementPage
@@ -38,7 +39,9 @@ from .recorded_run import RecordedRun
 from .recorded_start import RecordedSessionPage, RecordedStartPage
 from .remedies import Remedy
 from .runs import RECORDED, OpenRun
+from .second_opinions import SecondOpinions
 from .secret import SecretPage
+from .start_panel import StartMaker
 from .starting_again import StartingAgain
 from .wanted import Wanted
 
@@ -107,6 +110,9 @@ class RecordedLaunch(QWidget):
         self.frame = WizardFrame(self.tr("Launch a guest"), pages, dwell=dwell)
         self.gate = VaultGate(bridge, service.vaults, self)
         self.again = StartingAgain(bridge, self)
+        self.tester = ConnectionTester(bridge, service, self.choices, self)
+        self.opinions = SecondOpinions(bridge, self.frame, self)
+        self.maker = StartMaker(bridge, self.session.whole, lambda: self.run, self)
         self._connect()
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
@@ -184,6 +190,7 @@ class RecordedLaunch(QWidget):
         self.gate.open_then(lambda: self._open_asked(asked))
 
     def _open_asked(self, asked: Wanted | LaunchOrder) -> None:
+        self.tester.cancel()
         self._asked, self._summary = asked, None
         self._attach("new")
         self.choices.set_choosing(False)
@@ -215,6 +222,8 @@ class RecordedLaunch(QWidget):
         launch = Launch(launch_id, "sev", LAUNCH_STEPS, simulated)
         conductor = Conductor(self._bridge, launch, RECORDED, self)
         conductor.changed.connect(self._show_files)
+        conductor.changed.connect(self.opinions.follow)
+        conductor.changed.connect(self.maker.follow)
         self.frame.attach(conductor)
         return conductor
 
@@ -233,6 +242,7 @@ class RecordedLaunch(QWidget):
 
     def close_launch(self) -> None:
         """Leave the launch; it stays in the records as it is."""
+        self.tester.cancel()
         self.frame.detach()
 
     @property

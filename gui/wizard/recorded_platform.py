@@ -60,19 +60,30 @@ class AcceptPanel(Section):
 
 
 class WaiverPanel(Foldable):
-    """A reason has to be typed; ``wanted`` comes with it."""
+    """A reason has to be typed; ``wanted`` comes with it. Of a rehearsal none is kept."""
 
     wanted = Signal(str)
 
-    def __init__(self, title: str, consequences: str, parent: QWidget | None = None) -> None:
+    def __init__(
+        self,
+        title: str,
+        consequences: str,
+        parent: QWidget | None = None,
+        *,
+        rehearsal: bool = False,
+    ) -> None:
         super().__init__(title, parent)
         words = self.tr("{what} Your reason stands in the ledger and in the evidence.")
+        if rehearsal:
+            words = self.tr("{what} A real launch will ask for your reason again, and record it.")
         self.body.addWidget(TextLabel(words.format(what=consequences)))
         label = QLabel(self.tr("Your &reason"))
         self.reason = QLineEdit()
         self.reason.setAccessibleName(self.tr("Reason for the waiver"))
         label.setBuddy(self.reason)
         self.start = QPushButton(self.tr("Start a new launch with this waiver"))
+        if rehearsal:
+            self.start.setText(self.tr("Rehearse with this waiver"))
         self.start.setAutoDefault(False)
         self.start.setEnabled(False)
         self.start.clicked.connect(lambda: self.wanted.emit(self.reason.text().strip()))

@@ -21,6 +21,7 @@ from .host_files import HostFilesPanel
 from .page import text_of
 from .session import SessionPage
 from .start import StartPage
+from .start_panel import StartPanel
 
 
 class RecordedSessionPage(SessionPage):
@@ -29,7 +30,9 @@ class RecordedSessionPage(SessionPage):
     def __init__(self) -> None:
         super().__init__()
         self.files = HostFilesPanel()
-        self.controls.addWidget(self.files)
+        self.whole = StartPanel()
+        for widget in (self.files, self.whole):
+            self.controls.addWidget(widget)
 
     def build(self, launch: Launch, fact: Fact | None, mark: Mark | None) -> None:
         """The policy; the files are in a panel of their own."""

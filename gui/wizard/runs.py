@@ -42,11 +42,14 @@ class RunKind:
     ``resumes``   after a failure ``run`` goes on at the step that failed; otherwise the launch
     is taken from its first step again, with a new launch blob
     ``recorded``  the launch is kept, so that one may leave it and come back later
+    ``begin``    what the button says that begins one, in place of the one that is shown
     """
 
     resumes: bool
     recorded: bool
+    begin: str = "Start a &new launch"
 
 
 REHEARSAL = RunKind(resumes=False, recorded=False)
+GUEST_REHEARSAL = RunKind(resumes=False, recorded=False, begin="&Rehearse this guest")
 RECORDED = RunKind(resumes=True, recorded=True)

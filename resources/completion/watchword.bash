@@ -6,7 +6,7 @@
 #    source ~/.local/share/bash_completion/watchword
 # See also: https://github.com/scop/bash-completion/blob/main/doc/configuration.md
 
-_shtab_watchword_platform_subparsers=(verify export fetch-cek preflight)
+_shtab_watchword_platform_subparsers=(verify export fetch-cek preflight guests)
 _shtab_watchword_session_subparsers=(create)
 _shtab_watchword_measurement_subparsers=(compute verify)
 _shtab_watchword_secret_subparsers=(seal)
@@ -24,6 +24,7 @@ _shtab_watchword_platform_verify_option_strings=(-h --help --json --oca --pin-ce
 _shtab_watchword_platform_export_option_strings=(-h --help --json --host --out)
 _shtab_watchword_platform_fetch_cek_option_strings=(-h --help --json --chip-id --host --key-service --offline --out)
 _shtab_watchword_platform_preflight_option_strings=(-h --help --json --host --launch --guest --trust-root --cek --fetch-cek --key-service)
+_shtab_watchword_platform_guests_option_strings=(-h --help --json --host)
 _shtab_watchword_platform_option_strings=(-h --help)
 _shtab_watchword_session_create_option_strings=(-h --help --json --policy --waive-policy --out --name --export-keys --raw --waive-platform --oca --pin-cek --trust-root --cek --fetch-cek --key-service)
 _shtab_watchword_session_option_strings=(-h --help)
@@ -340,7 +341,7 @@ _shtab_watchword_rehearse___pkcs11_module_COMPGEN=_shtab_compgen_files
 _shtab_watchword_rehearse___pin_file_COMPGEN=_shtab_compgen_files
 _shtab_watchword___batch_COMPGEN=_shtab_compgen_files
 
-_shtab_watchword_platform_pos_0_choices=(verify export fetch-cek preflight)
+_shtab_watchword_platform_pos_0_choices=(verify export fetch-cek preflight guests)
 _shtab_watchword_session_pos_0_choices=(create)
 _shtab_watchword_measurement_pos_0_choices=(compute verify)
 _shtab_watchword_secret_seal___route_choices=(grub kernel)
@@ -392,6 +393,9 @@ _shtab_watchword_platform_preflight__h_nargs=0
 _shtab_watchword_platform_preflight___help_nargs=0
 _shtab_watchword_platform_preflight___json_nargs=0
 _shtab_watchword_platform_preflight___fetch_cek_nargs=0
+_shtab_watchword_platform_guests__h_nargs=0
+_shtab_watchword_platform_guests___help_nargs=0
+_shtab_watchword_platform_guests___json_nargs=0
 _shtab_watchword_platform_pos_0_nargs=A...
 _shtab_watchword_platform__h_nargs=0
 _shtab_watchword_platform___help_nargs=0

@@ -51,7 +51,7 @@ function _shtab_watchword_using
   test "$_shtab_watchword_cmdpath" = "$argv"
 end
 
-set -g _shtab_watchword_commands platform 'platform verify' 'platform export' 'platform fetch-cek' 'platform preflight' session 'session create' digest measurement 'measurement compute' 'measurement verify' secret 'secret seal' attest report 'report verify' firmware 'firmware inspect' 'firmware list' image 'image build' 'image inspect' 'image check' 'image rekey' guest 'guest add' 'guest list' 'guest show' 'guest check' 'guest remove' 'guest edit' 'guest export' 'guest import' vault 'vault init' 'vault status' 'vault rotate' 'vault recovery' 'vault restore' 'vault list' 'vault add' 'vault generate' 'vault show' 'vault remove' launch 'launch prepare' 'launch complete' 'launch resume' 'launch list' 'launch show' 'launch handover' 'launch compare' 'launch abandon' 'launch status' 'launch stop' evidence 'evidence list' 'evidence export' 'evidence verify' 'evidence open' 'evidence signer' ledger 'ledger list' 'ledger verify' 'ledger head' 'ledger export' 'ledger affected' 'ledger accept-older' doctor convert simulate rehearse completion
+set -g _shtab_watchword_commands platform 'platform verify' 'platform export' 'platform fetch-cek' 'platform preflight' 'platform guests' session 'session create' digest measurement 'measurement compute' 'measurement verify' secret 'secret seal' attest report 'report verify' firmware 'firmware inspect' 'firmware list' image 'image build' 'image inspect' 'image check' 'image rekey' guest 'guest add' 'guest list' 'guest show' 'guest check' 'guest remove' 'guest edit' 'guest export' 'guest import' vault 'vault init' 'vault status' 'vault rotate' 'vault recovery' 'vault restore' 'vault list' 'vault add' 'vault generate' 'vault show' 'vault remove' launch 'launch prepare' 'launch complete' 'launch resume' 'launch list' 'launch show' 'launch handover' 'launch compare' 'launch abandon' 'launch status' 'launch stop' evidence 'evidence list' 'evidence export' 'evidence verify' 'evidence open' 'evidence signer' ledger 'ledger list' 'ledger verify' 'ledger head' 'ledger export' 'ledger affected' 'ledger accept-older' doctor convert simulate rehearse completion
 set -g _shtab_watchword_opts_with_value --accept-platform --add --advisory --also-firmware --api --approve --attack --batch --build --cbitpos --cek --chip-id --claim --cmdline --cmdline-sha256 --code-fd --code-file --cpu --credential --credential-out --description --descriptors --dh-cert-file --disk --disk-format --domain --drop --entry --export-keys --firmware --firmware-sha256 --form --format --from --from-fd --from-file --generation --guest --head --host --host-disk --initrd --initrd-sha256 --kdf --kernel --kernel-sha256 --key-service --kind --launch --launch-digest --limit --luks --memory --merge --min-api --min-build --monitor --name --new-passphrase-fd --new-passphrase-file --node --nonce --oca --open-with --out --output --passphrase-fd --passphrase-file --paste --pin-cek --pin-fd --pin-file --pkcs11-module --platform --policy --reason --recovery --reduced-phys-bits --reported --root --route --salts --secret --session-file --set --sev-features --signer --size --socket --state --tek --test-secret --tik --time-limit --tk --to --token --trust-root --turn --unlocked-when --unset --vault --vault-secret --vcpus --vmsa --wait --waive-firmware --waive-platform --waive-policy --with-key --wrap
 
 complete -c watchword -e
@@ -75,7 +75,7 @@ complete -c watchword -n '_shtab_watchword_using platform verify; and test $_sht
 complete -c watchword -n '_shtab_watchword_using platform; and test $_shtab_watchword_npos -eq 0' -a export -d 'Save what a host says are its certificates.'
 complete -c watchword -n '_shtab_watchword_using platform export' -s h -l help -d 'show this help message and exit'
 complete -c watchword -n '_shtab_watchword_using platform export' -l json -d 'print the result as JSON'
-complete -c watchword -n '_shtab_watchword_using platform export' -l host -x -d 'qmp+unix:///… or qmp+tcp://…'
+complete -c watchword -n '_shtab_watchword_using platform export' -l host -x -d 'qmp+unix:///… (or +tcp, +ssh, +tls), libvirt+qemu:///… or kubevirt://…'
 complete -c watchword -n '_shtab_watchword_using platform export' -l out -xka "(__fish_complete_path (commandline -ct))" -d 'PDH|PEK|OCA|CEK in binary; with the ending .json also the chip id'
 complete -c watchword -n '_shtab_watchword_using platform; and test $_shtab_watchword_npos -eq 0' -a fetch-cek -d 'Get AMD'"'"'s signed copy of a chip'"'"'s CEK, from the cache or AMD'"'"'s key service.'
 complete -c watchword -n '_shtab_watchword_using platform fetch-cek' -s h -l help -d 'show this help message and exit'
@@ -95,6 +95,10 @@ complete -c watchword -n '_shtab_watchword_using platform preflight' -l trust-ro
 complete -c watchword -n '_shtab_watchword_using platform preflight' -l cek -xka "(__fish_complete_path (commandline -ct))" -d 'AMD'"'"'s signed copy of the CEK'
 complete -c watchword -n '_shtab_watchword_using platform preflight' -l fetch-cek -d 'ask AMD'"'"'s key service where the CEK came unsigned; it learns the chip id'
 complete -c watchword -n '_shtab_watchword_using platform preflight' -l key-service -x -d 'another key service than AMD'"'"'s own'
+complete -c watchword -n '_shtab_watchword_using platform; and test $_shtab_watchword_npos -eq 0' -a guests -d 'List the VMs that a host'"'"'s libvirt knows, started or not.'
+complete -c watchword -n '_shtab_watchword_using platform guests' -s h -l help -d 'show this help message and exit'
+complete -c watchword -n '_shtab_watchword_using platform guests' -l json -d 'print the result as JSON'
+complete -c watchword -n '_shtab_watchword_using platform guests' -l host -x -d 'libvirt+…: docs/hosts.md'
 complete -c watchword -n '_shtab_watchword_using; and test $_shtab_watchword_npos -eq 0' -a session -d 'Make what a host needs to start the VM.'
 complete -c watchword -n '_shtab_watchword_using session' -s h -l help -d 'show this help message and exit'
 complete -c watchword -n '_shtab_watchword_using session; and test $_shtab_watchword_npos -eq 0' -a create -d 'Verify a platform, then make a one-time key and a launch blob for it.'
@@ -223,7 +227,7 @@ complete -c watchword -n '_shtab_watchword_using secret seal' -l out -xka "(__fi
 complete -c watchword -n '_shtab_watchword_using; and test $_shtab_watchword_npos -eq 0' -a attest -d 'Read a paused VM'"'"'s measurement, verify it, inject the secret and let it run.'
 complete -c watchword -n '_shtab_watchword_using attest' -s h -l help -d 'show this help message and exit'
 complete -c watchword -n '_shtab_watchword_using attest' -l json -d 'print the result as JSON'
-complete -c watchword -n '_shtab_watchword_using attest' -l host -x -d 'qmp+unix:///… or qmp+tcp://…'
+complete -c watchword -n '_shtab_watchword_using attest' -l host -x -d 'qmp+unix:///… (or +tcp, +ssh, +tls), libvirt+qemu:///… or kubevirt://…'
 complete -c watchword -n '_shtab_watchword_using attest' -l tk -xka "(__fish_complete_path (commandline -ct))" -d 'TEK and TIK in 32 bytes (sev-tool'"'"'s tmp_tk.bin)'
 complete -c watchword -n '_shtab_watchword_using attest' -l tek -xka "(__fish_complete_path (commandline -ct))" -d 'TEK alone, 16 bytes'
 complete -c watchword -n '_shtab_watchword_using attest' -l tik -xka "(__fish_complete_path (commandline -ct))" -d 'TIK alone, 16 bytes'
@@ -357,7 +361,7 @@ complete -c watchword -n '_shtab_watchword_using guest add' -l min-api -x -d 'le
 complete -c watchword -n '_shtab_watchword_using guest add' -l min-build -x -d 'least build of it'
 complete -c watchword -n '_shtab_watchword_using guest add' -l oca -xka "(__fish_complete_path (commandline -ct))" -d 'the owner CA that it must have, or its hash'
 complete -c watchword -n '_shtab_watchword_using guest add' -l cek -x -d 'fingerprint of the CEK of a chip that it may run on; may be repeated'
-complete -c watchword -n '_shtab_watchword_using guest add' -l host -x -d 'qmp+unix:///… or qmp+tcp://…'
+complete -c watchword -n '_shtab_watchword_using guest add' -l host -x -d 'qmp+unix:///… (or +tcp, +ssh, +tls), libvirt+qemu:///… or kubevirt://…'
 complete -c watchword -n '_shtab_watchword_using guest add' -l secret -x -d 'a GUID or name (disk-passphrase, …) and the vault entry that goes there; never the secret itself; may be repeated'
 complete -c watchword -n '_shtab_watchword_using guest add' -l route -x -d 'who reads the disk passphrase: grub or kernel'
 complete -c watchword -n '_shtab_watchword_using guest add' -l description -x -d 'for people'
@@ -527,7 +531,7 @@ complete -c watchword -n '_shtab_watchword_using launch' -s h -l help -d 'show t
 complete -c watchword -n '_shtab_watchword_using launch; and test $_shtab_watchword_npos -eq 0' -a prepare -d 'Verify a platform and make the launch blob for one launch on it.'
 complete -c watchword -n '_shtab_watchword_using launch prepare' -s h -l help -d 'show this help message and exit'
 complete -c watchword -n '_shtab_watchword_using launch prepare' -l json -d 'print the result as JSON'
-complete -c watchword -n '_shtab_watchword_using launch prepare' -l host -x -d 'qmp+unix:///…, qmp+tcp://… or exchange:///FOLDER'
+complete -c watchword -n '_shtab_watchword_using launch prepare' -l host -x -d 'qmp+unix:///… (or +tcp, +ssh, +tls), libvirt+qemu:///… or kubevirt://…, or exchange:///FOLDER'
 complete -c watchword -n '_shtab_watchword_using launch prepare' -l platform -xka "(__fish_complete_path (commandline -ct))" -d 'the platform'"'"'s certificates, instead of asking the host for them'
 complete -c watchword -n '_shtab_watchword_using launch prepare' -l cek -xka "(__fish_complete_path (commandline -ct))" -d 'AMD'"'"'s signed copy of the CEK'
 complete -c watchword -n '_shtab_watchword_using launch prepare' -l out -xka "(__fish_complete_directories)" -d 'a new folder for what the host needs to start the VM'

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What SSH and TLS cost: the time to attach and one command, against the bare unix socket."""
+"""What SSH, TLS and libvirt cost: to attach, and one command, against the bare unix socket."""
 
 from __future__ import annotations
 
@@ -11,14 +11,20 @@ from pathlib import Path
 
 import pytest
 
+from watchword.core.hosts.connect import connect_host
+from watchword.core.hosts.protocol import Host
 from watchword.core.hosts.qmp import QmpHost
 from watchword.core.hosts.tls_url import TlsAddress
-from watchword.core.hosts.urls import QmpAddress, UnixAddress
+from watchword.core.hosts.urls import HostAddress, QmpAddress, UnixAddress, parse_host_url
+from watchword.core.simulator import PlatformKeys, build_firmware
 
 from ..core.hosts.peer import HungUp, Peer
 from ..core.hosts.ssh_server import SshServer
 from ..core.hosts.tls_server import Authority
 from ..core.hosts.wires import server_context
+from ..interop.libvirt_daemon import LibvirtDaemon
+from ..interop.libvirt_domain import DOMAIN
+from ..interop.libvirt_machine import LibvirtMachine
 from .ratio import Ratio
 
 COMMANDS = 50
@@ -26,6 +32,10 @@ COMMANDS = 50
 # certificates. Both are stated loosely: what they must not do is to grow by a wait of ours.
 MOST_TO_ATTACH = {"ssh": 800.0, "tls": 40.0}
 MOST_PER_COMMAND = {"ssh": 15.0, "tls": 8.0}
+# virsh is a process that has libvirt's libraries to load; then a command is two lines of a pipe
+# and one question to the daemon.
+MOST_TO_ATTACH_TO_LIBVIRT = 300.0
+MOST_PER_LIBVIRT_COMMAND = 25.0
 
 
 class Transport:
@@ -117,6 +127,61 @@ def test_a_command_over_a_network_costs_little_more_than_over_a_unix_socket(
             lambda: transport.run(transport.ask(floor)),
             MOST_PER_COMMAND[kind],
             rounds=10,
+        )
+    finally:
+        transport.run(host.close())
+        transport.run(floor.close())
+
+
+@pytest.fixture
+def domain_address(program: Callable[[str, str], Path]) -> Iterator[HostAddress]:
+    """A paused VM of a real libvirtd."""
+    programs = [program(name, "libvirt-daemon") for name in ("libvirtd", "virtlogd")]
+    with LibvirtDaemon(*programs) as daemon:
+        machine = LibvirtMachine(PlatformKeys.generate(2048), daemon.folder / "bin")
+        with machine:
+            daemon.start()
+            loader = daemon.folder / "OVMF.fd"
+            loader.write_bytes(build_firmware())
+            xml = daemon.folder / "vm1.xml"
+            xml.write_text(DOMAIN.format(loader=loader, emulator=daemon.emulator))
+            for words in (("define", xml), ("start", "vm1", "--paused")):
+                done = daemon.virsh(*words)
+                assert done.returncode == 0, done.stderr
+            yield parse_host_url(daemon.url("vm1"))
+
+
+def test_attaching_to_libvirt_costs_a_process_and_no_wait_of_ours(
+    transport: Transport, ratio: Ratio, domain_address: HostAddress
+) -> None:
+    async def attach_and_leave() -> None:
+        await (await connect_host(domain_address)).close()
+
+    ratio(
+        "attach to libvirt / unix socket",
+        lambda: transport.run(attach_and_leave()),
+        lambda: transport.run(transport.attach_and_leave("unix")),
+        MOST_TO_ATTACH_TO_LIBVIRT,
+        rounds=5,
+    )
+
+
+def test_a_command_of_libvirt_costs_little_more_than_one_of_qemu(
+    transport: Transport, ratio: Ratio, domain_address: HostAddress
+) -> None:
+    async def ask(host: Host, answer: int) -> None:
+        for _ in range(COMMANDS):
+            assert await host.vcpu_count() == answer
+
+    host = transport.run(connect_host(domain_address))
+    floor = transport.run(transport.attach("unix"))
+    try:
+        ratio(
+            f"{COMMANDS} commands over libvirt / unix socket",
+            lambda: transport.run(ask(host, 1)),
+            lambda: transport.run(ask(floor, 2)),
+            MOST_PER_LIBVIRT_COMMAND,
+            rounds=5,
         )
     finally:
         transport.run(host.close())

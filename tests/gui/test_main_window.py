@@ -64,13 +64,15 @@ def visible_page(window: MainWindow):
     return window._stack.currentWidget()
 
 
-def test_it_begins_with_three_ways_to_begin(window: MainWindow) -> None:
+def test_it_begins_with_four_ways_to_begin(window: MainWindow) -> None:
     assert visible_page(window) is window.start
-    cards = [window.start.trying, window.start.launching, window.start.checking]
+    start = window.start
+    cards = [start.trying, start.launching, start.checking, start.building]
     assert [card.accessibleName() for card in cards] == [
         "Try it now",
         "Launch a guest",
         "Check a platform",
+        "Build an encrypted image",
     ]
     assert all(card.isVisible() and card.accessibleDescription() for card in cards)
 
@@ -112,6 +114,39 @@ def test_a_platform_is_checked_on_a_page_from_which_one_comes_back(
     assert visible_page(window) is window.launching.check
     qtbot.mouseClick(window.launching.check.leaving, Qt.MouseButton.LeftButton)
     assert visible_page(window) is window.start
+
+
+def test_an_image_is_built_on_a_page_to_which_card_needs_and_guests_lead(
+    qtbot, window: MainWindow
+) -> None:
+    start = window.start
+    start.needs.set_open(True)
+    for button in (start.building, start.build):
+        qtbot.waitUntil(button.isVisible)
+        qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+        assert visible_page(window) is window.images
+        qtbot.mouseClick(window.images.form.leaving, Qt.MouseButton.LeftButton)
+        assert visible_page(window) is start
+    window.show_page(1)
+    guests = page_at(window, 1)
+    qtbot.waitUntil(guests.list.building.isVisible)
+    qtbot.mouseClick(guests.list.building, Qt.MouseButton.LeftButton)
+    assert visible_page(window) is window.images
+    qtbot.mouseClick(window.images.form.leaving, Qt.MouseButton.LeftButton)
+    assert visible_page(window) is guests
+
+
+def test_a_built_image_is_rehearsed_and_launched_by_its_guests_name(
+    qtbot, window: MainWindow
+) -> None:
+    window.build_image()
+    window.images.rehearseWanted.emit("web1", "/srv/web1.img")
+    assert window.wizard.choices.wanted().guest == "web1"
+    assert window.wizard.choices.disk.path == "/srv/web1.img"
+    qtbot.mouseClick(window.wizard.frame.row.leaving, Qt.MouseButton.LeftButton)
+    assert visible_page(window) is window.images
+    window.images.launchWanted.emit("web1")
+    assert window.wizard.choices.isVisible()
 
 
 def test_a_launch_is_begun_with_choosing_the_guest(qtbot, window: MainWindow) -> None:

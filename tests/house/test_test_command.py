@@ -11,7 +11,10 @@ LIST = Path(__file__).resolve().parents[2] / ".ci" / "debian-packages.txt"
 LINES = (line.partition("#")[0].strip() for line in LIST.read_text(encoding="utf-8").splitlines())
 PACKAGES = " ".join(filter(None, LINES))
 RUNS = [
-    "pytest [-n] [auto] [--dist] [loadfile] [--ignore] [tests/benchmarks]",
+    (
+        "pytest [-n] [auto] [--dist] [loadfile] [--max-worker-restart] [0]"
+        " [--ignore] [tests/benchmarks]"
+    ),
     "pytest [tests/benchmarks]",
 ]
 APT = "apt-get -qq -o DPkg::Lock::Timeout=300"

@@ -85,6 +85,19 @@ def test_the_shell_reads_the_script_as_the_arguments(order):
     assert all(line in script for line in requirements(order, Form.QEMU))
 
 
+def test_the_script_starts_in_its_own_folder_whatever_the_shell_searches(tmp_path):
+    programs, own, other = (tmp_path / name for name in ("bin", "vm", "other"))
+    for folder in (programs, own, other / "vm"):
+        folder.mkdir(parents=True)
+    qemu = programs / "qemu-system-x86_64"
+    qemu.write_text("#!/bin/sh\npwd\n")
+    qemu.chmod(0o700)
+    (own / "start.sh").write_text(qemu_script(ORDER))
+    environment = {"PATH": f"{programs}:/usr/bin:/bin", "CDPATH": str(other)}
+    done = run("sh", "vm/start.sh", cwd=tmp_path, env=environment)
+    assert done.stdout.split() == [str(own)]
+
+
 def test_values_with_commas_are_doubled_where_qemu_reads_options():
     (drive,) = [word for word in qemu_arguments(ORDER) if "id=disk0" in word]
     assert drive.endswith("file=/srv/web1,, old.qcow2")

@@ -3,15 +3,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from watchword.core.image.disk_access import ImageFormat
+from watchword.core.image.order import BuiltImage, Progress, Stage
 from watchword.core.launch.store import LaunchSummary
 from watchword.core.ledger.entries import EntryKind as Happened
 from watchword.core.ledger.ledger import Ledger
 from watchword.core.records.database import Records
 from watchword.core.vault.header import OpenWith
 from watchword.gui.crash_dialog import CrashDialog
+from watchword.gui.image_service import ImageService
 from watchword.gui.launch_service import LaunchService
 from watchword.gui.pages.check_page import CheckPage
 from watchword.gui.pages.guests_dialogs import DuplicateDialog, ExportDialog, ImportDialog
+from watchword.gui.pages.image_page import ImagePage
 from watchword.gui.pages.launch_actions import AbandonDialog
 from watchword.gui.pages.launches_page import LaunchesPage
 from watchword.gui.pages.ledger_page import LedgerPage
@@ -214,6 +220,60 @@ def start(bridge, home, settle, size):
     return page, page
 
 
+def _images(bridge, home, size):
+    vaults = make_service(home / "vault", MemoryBackend())
+    vaults.create(OpenWith.KEYRING)
+    page = ImagePage(bridge, ImageService(vaults))
+    page.resize(*size)
+    page.show()
+    return page
+
+
+def image_form(bridge, home, settle, size):
+    page = _images(bridge, home, size)
+    page.form.firmware.set_path("/srv/firmware/OVMF.amdsev.fd")
+    page.resize(size[0], 1300)
+    return page, page
+
+
+def image_problems(bridge, home, settle, size):
+    page = _images(bridge, home, size)
+    page.form.firmware.set_path("/srv/firmware/OVMF.amdsev.fd")
+    page.form.name.setText("web 1")
+    page.form.room.setText("much")
+    page.form.building.click()
+    page.look.set_open(True)
+    page.resize(size[0], 1700)
+    return page, page
+
+
+def image_building(bridge, home, settle, size):
+    page = _images(bridge, home, size)
+    page.line.begin("")
+    page._show_progress(Progress(Stage.ENCRYPT, 310 << 20, 812 << 20))
+    return page, page
+
+
+def image_built(bridge, home, settle, size):
+    page = _images(bridge, home, size)
+    built = BuiltImage(
+        path=Path("/srv/images/web1.qcow2"),
+        size=2 << 30,
+        format=ImageFormat.QCOW2,
+        luks=1,
+        luks_uuid="0b9c2f44-52a1-4b1c-9f5e-2f6a7d1c8e90",
+        header_sha256="ab" * 32,
+        boot_entry="web1/disk",
+        recovery_entry="web1/recovery",
+        written=1 << 30,
+        profile="web1",
+        warnings=("No root password and no authorized_keys: nobody could log in.",),
+    )
+    page._show_built(built)
+    page.resize(size[0], 900)
+    return page, page
+
+
 _REPORT = """Watchword 0.1.0
 Python 3.11.7, Qt 6.12.0
 Linux x86_64
@@ -241,6 +301,10 @@ MORE_SCENES = {
     "vault-by-code": vault_by_code,
     "ledger-affected": ledger_affected,
     "ledger-accept": _over(AcceptDialog),
+    "image-form": image_form,
+    "image-problems": image_problems,
+    "image-building": image_building,
+    "image-built": image_built,
     "evidence-section": evidence_section,
     "evidence-check": evidence_check,
     "evidence-redact": evidence_redact,

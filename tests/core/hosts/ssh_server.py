@@ -19,6 +19,11 @@ from watchword.core.hosts.ssh_url import SshAddress
 START_SECONDS = 20
 # As root sshd wants /run/sshd: it gets a /run of its own, which ends with it.
 PRIVATE_RUN = 'mount -t tmpfs none /run && mkdir -m 755 /run/sshd && exec "$@"'
+# In a chroot or a container there may be no mounts of one's own; then sshd's folder is made.
+IN_PRIVATE = (
+    'if unshare --mount true 2>/dev/null; then exec unshare --mount sh -c "$0" sh "$@"; fi;'
+    ' mkdir -p -m 755 /run/sshd && exec "$@"'
+)
 
 
 class SshServer:
@@ -88,7 +93,7 @@ class SshServer:
         (self.folder / "sshd_config").write_text(text)
         command = [str(self._sshd), "-D", "-e", "-f", f"{self.folder}/sshd_config"]
         if os.getuid() == 0:
-            command = ["unshare", "--mount", "sh", "-c", PRIVATE_RUN, "sh", *command]
+            command = ["sh", "-c", IN_PRIVATE, PRIVATE_RUN, *command]
         with (self.folder / "log").open("wb") as log:
             self._process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stderr=log, start_new_session=True

@@ -59,6 +59,26 @@ def _no_second_copy_of_the_core() -> Iterator[None]:
     assert "core" not in sys.modules, "import watchword.core, not core"
 
 
+@pytest.fixture(autouse=True)
+def _the_umask_stays() -> Iterator[None]:
+    """Fail the test that leaves the process another umask, on which later tests would fail."""
+    before = _umask()
+    yield
+    after = _umask()
+    if after != before:
+        os.umask(before)
+    assert after == before, f"umask {before:03o} became {after:03o}"
+
+
+def _umask() -> int:
+    # To ask with os.umask is to change it, for a moment, for every thread.
+    status = Path("/proc/self/status")
+    if not status.exists():
+        return 0
+    found = re.search(r"^Umask:\s*(\d+)", status.read_text(), re.MULTILINE)
+    return int(found[1], 8) if found else 0
+
+
 def _refuse_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
     """Turn a skip that CI does not allow into a failure that gives the reason."""
     if os.environ.get("CI") != "true" or not report.skipped or hasattr(report, "wasxfail"):

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import socket
@@ -69,18 +70,23 @@ def _listen_unix(path: Path) -> socket.socket:
         raise OSError(errno.ENAMETOOLONG, f"socket paths go up to {_LONGEST_PATH} bytes")
     _remove_dead_socket(path)
     server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    # The mask belongs to the whole process: only for the moment in which the file appears.
-    mask = os.umask(0o177)
     try:
-        server.bind(os.fspath(path))
+        _bind_privately(server, path)
         server.listen(_BACKLOG)
     except BaseException:
         server.close()
         raise
-    finally:
-        os.umask(mask)
     server.setblocking(False)
     return server
+
+
+def _bind_privately(server: socket.socket, path: Path) -> None:
+    # No umask: it belongs to the whole process, and two threads that each change it and set it
+    # back can leave it changed for good. Linux gives the file the mode of its socket.
+    with contextlib.suppress(OSError):
+        os.fchmod(server.fileno(), 0o600)
+    server.bind(os.fspath(path))
+    path.chmod(0o600)
 
 
 def _remove_dead_socket(path: Path) -> None:

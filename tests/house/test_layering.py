@@ -22,6 +22,7 @@ LAYERS = (
     ("ledger", "evidence"),
     ("launch",),
     ("image", "rehearsal", "batch", "doctor"),
+    ("watch", "workers"),
     ("cli",),
     ("__main__",),
 )

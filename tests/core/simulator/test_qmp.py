@@ -7,9 +7,11 @@ import asyncio
 import base64
 import contextlib
 import json
+import os
 import socket
 import stat
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -24,6 +26,7 @@ from watchword.core.simulator import (
     StartOrder,
     VirtualMachine,
 )
+from watchword.core.simulator.listener import listen
 from watchword.core.simulator.other_owner import OwnerSession, seal
 
 SECRET = b"passphrase of the disk".ljust(32, b"\0")
@@ -521,3 +524,19 @@ class TestAddresses:
 
         serve(machine, talk, folder / "qmp.sock")
         assert (folder / "file").read_bytes() == b"precious"
+
+
+def test_sockets_that_open_side_by_side_leave_the_process_its_umask(tmp_path):
+    """Each of two threads that set a mask and put the old one back may put back the other's."""
+    before = os.umask(0o022)
+    try:
+        with ThreadPoolExecutor(8) as pool:
+            for turn in range(40):
+                names = [tmp_path / f"{turn}-{number}" for number in range(8)]
+                for server in pool.map(listen, names):
+                    server.close()
+        probe = tmp_path / "probe"
+        probe.touch()
+        assert stat.S_IMODE(probe.stat().st_mode) == 0o644
+    finally:
+        os.umask(before)

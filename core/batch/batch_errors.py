@@ -32,9 +32,11 @@ def refused_before(planned: FleetLaunch, launch_id: str) -> VerificationRefused:
     )
 
 
-def launched_elsewhere(planned: FleetLaunch, launch_id: str | None = None) -> AnswerPending:
-    """A launch that another process has begun since this batch looked at the records."""
-    which = "is at work on it" if launch_id is None else f"has begun it since, as {launch_id}"
+def launched_elsewhere(
+    planned: FleetLaunch, launch_id: str | None = None, does: str = "has begun it since"
+) -> AnswerPending:
+    """A launch that another process works on, or has begun since this batch looked."""
+    which = "is at work on it" if launch_id is None else f"{does}, as {launch_id}"
     return AnswerPending(
         "launched-elsewhere",
         "Another batch launches it",

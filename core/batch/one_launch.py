@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from ..errors import AnswerPending, HostError, WatchwordError, unexpected
+from ..errors import AnswerPending, BadInput, HostError, WatchwordError, unexpected
 from ..files import read_file
 from ..launch.engine import Launch, StepState
 from ..launch.orders import LaunchOrder
@@ -126,7 +126,7 @@ class OneLaunch:
                 raise refused_before(planned, earlier.id)
             if looks_done(earlier) and is_done(world.desk.checked(earlier.id)):
                 return Outcome.DONE_BEFORE
-            self._run = world.desk.open(earlier.id, self._observe)
+            self._run = self._taken_up(earlier.id)
             return await self._drive(new=False)
 
     @contextlib.contextmanager
@@ -196,8 +196,17 @@ class OneLaunch:
     @property
     def _open(self) -> LaunchRun:
         if self._run is None:
-            self._run = self._world.desk.open(str(self._launch_id), self._observe)
+            self._run = self._taken_up(str(self._launch_id))
         return self._run
+
+    def _taken_up(self, launch_id: str) -> LaunchRun:
+        try:
+            return self._world.desk.open(launch_id, self._observe)
+        except BadInput as error:
+            if error.code != "launch-busy":
+                raise
+            # Somebody works on it by hand: that is no failure of the launch.
+            raise launched_elsewhere(self._planned, launch_id, "works on it") from error
 
     def _close(self) -> None:
         """Let the launch go, and with it all that it holds in memory, its keys first."""

@@ -131,6 +131,7 @@ class FakeDesk:
         self.records = {}
         self.others_wrote = 0
         self.claimed = set()
+        self.busy = {}
 
     def claim(self, guest, host):
         return None if (guest, host) in self.claimed else SimpleNamespace(release=lambda: None)
@@ -144,6 +145,8 @@ class FakeDesk:
         return self._run(f"launch-{len(self.orders)}", order.host, observe)
 
     def open(self, launch_id, observe):
+        if launch_id in self.busy:
+            raise self.busy[launch_id]
         self.opened.append(launch_id)
         [host] = [summary.host for summary in self.known if summary.id == launch_id]
         return self._run(launch_id, host, observe)

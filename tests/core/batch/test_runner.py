@@ -190,6 +190,21 @@ def test_completing_takes_up_the_newest_launch_of_guest_and_host(batch, desk, fl
     assert (desk.opened, desk.orders) == (["new"], [])
 
 
+def test_a_launch_that_somebody_works_on_by_hand_is_no_failure(batch, desk, fleet):
+    desk.knows("x", fleet.store.load("web").profile, "qmp+unix:///run/a")
+    desk.busy["x"] = BadInput("launch-busy", "launch x", "process 1", "remedy")
+    summary = batch(launches("a", "b"), resume=True)
+    assert outcomes(summary) == {"a": "elsewhere", "b": "done"}
+    [held] = [one for one in summary.results if one.name == "a"]
+    assert "works on it, as x" in held.error.message
+
+
+def test_a_lock_that_can_t_be_taken_is_a_failure(batch, desk, fleet):
+    desk.knows("x", fleet.store.load("web").profile, "qmp+unix:///run/a")
+    desk.busy["x"] = BadInput("lock-not-taken", "launch x", "a reason", "remedy")
+    assert outcomes(batch(launches("a"), resume=True)) == {"a": "failed"}
+
+
 @pytest.mark.parametrize(
     "state",
     [

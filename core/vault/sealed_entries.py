@@ -47,6 +47,10 @@ class SealedEntry:
     generation: int
     size: int
 
+    def __hash__(self) -> int:
+        # Looked up for each entry with each change of the vault: the id tells them apart.
+        return hash(self.entry_id)
+
 
 class _TakenOver(Secret):
     """A secret whose buffer was taken over, not copied: there is no second one to wipe."""

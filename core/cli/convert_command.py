@@ -16,17 +16,19 @@ from ..sev.certificates import AmdCertificate
 from ..sev.chain_files import LARGEST_FILE
 from ..sev.peer_files import (
     GivenFile,
-    Kind,
     RecognisedFiles,
     is_key_size,
     is_text,
     recognise_files,
 )
 from ..sev.peer_forms import Form, OutputFile, as_base64, cautions, files_of_form, left_out
+from ..sev.peer_names import Kind
 from .command import Parser, Subparsers, add_command, whole_number
 from .exported_keys import exported_copy, record_exported_keys
 from .new_files import NewFile, refuse_existing, write_new_files
 from .output import Console, Result, table
+from .peer_folder import with_folders
+from .peer_output import check_file_name
 
 _RAW, _BASE64 = "raw", "base64"
 _ONE_BY_ONE = (_RAW, _BASE64)
@@ -48,7 +50,8 @@ def declare(subparsers: Subparsers[Parser]) -> None:
         "files",
         nargs="+",
         metavar="IN",
-        help="files in any form, told apart by content, size and name; or KIND=FILE, where KIND"
+        help="files in any form, told apart by content, size and name; a folder with the files"
+        " of another program; or KIND=FILE, where KIND"
         f" is one of {', '.join(kind.value for kind in Kind)}",
     )
     convert.add_argument(
@@ -78,7 +81,8 @@ def _convert(arguments: argparse.Namespace, console: Console) -> Result:
         recoded = _recoded(arguments)
         _write_all(arguments.out, recoded)
         return _result(arguments, recoded, None)
-    recognised = recognise_files(_given(text) for text in arguments.files)
+    given = with_folders(arguments.files, "IN")
+    recognised = recognise_files(_given(text) for text in given)
     outputs: tuple[OutputFile, ...] = ()
     try:
         form = Form(arguments.to)
@@ -93,14 +97,7 @@ def _convert(arguments: argparse.Namespace, console: Console) -> Result:
 
 
 def _check_options(arguments: argparse.Namespace) -> None:
-    name = arguments.name
-    if not name or name.startswith((".", "-")) or any(c in name for c in "/\\\0"):
-        raise UsageError(
-            "bad-name",
-            "Can't use --name",
-            f"{name!r} can't begin the name of a file.",
-            "Use letters, digits, dots and hyphens, such as vm1.",
-        )
+    check_file_name(arguments.name)
     if not (arguments.wrap == 0 or 4 <= arguments.wrap <= 1000):
         raise UsageError(
             "bad-wrap",

@@ -28,7 +28,7 @@ def exported_for(
     session: LaunchSession,
     material: LaunchMaterial,
     folder: Path,
-    name: str,
+    names: Sequence[str],
 ) -> dict[str, object]:
     """What is known of the keys of a new session: for whom they are, and where they go."""
     report, policy = platform.report, session.policy
@@ -44,7 +44,7 @@ def exported_for(
         "blob_sha256": hashlib.sha256(material.blob.build()).hexdigest(),
         "godh_sha256": hashlib.sha256(material.godh.build()).hexdigest(),
         "folder": _recordable(str(folder.absolute())),
-        "files": _recordable(f"{name}_tek.bin, {name}_tik.bin"),
+        "files": _recordable(", ".join(names)),
         "waivers": {step: reason for step, reason in waivers.items() if reason is not None},
     }
 

@@ -20,6 +20,14 @@ def parse_hex(text: str, field: str, size: int) -> bytes:
     )
 
 
+def parse_digest(text: str, field: str) -> bytes:
+    """32 bytes from hex, or from the base64 that sevctl and sev-snp-measure print; ``bad-hex``."""
+    compact = "".join(text.split())
+    if len(compact) == 44 and compact.endswith("="):
+        return decode_base64(compact, field, 32)
+    return parse_hex(text, field, 32)
+
+
 def parse_nonce(text: str, field: str) -> bytes:
     """16 bytes from hex, or from the base64 that QMP takes; UsageError ``bad-hex``."""
     compact = "".join(text.split())

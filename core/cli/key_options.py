@@ -122,12 +122,16 @@ def _split_keys(path: str) -> tuple[Secret, Secret]:
         both.wipe()
 
 
-def add_version_options(parser: argparse.ArgumentParser) -> None:
-    """``--api`` and ``--build`` as query-sev reports them."""
+def add_version_options(parser: argparse.ArgumentParser, *, told_by_file: bool = False) -> None:
+    """``--api`` and ``--build`` as query-sev reports them.
+
+    ``told_by_file``  a file of ``--reported`` may tell them instead
+    """
     group = parser.add_argument_group("the host's SEV firmware, as query-sev reports it")
-    group.add_argument("--api", metavar="X.Y", required=True, help="api-major.api-minor, decimal")
+    needed = not told_by_file
+    group.add_argument("--api", metavar="X.Y", required=needed, help="api-major.api-minor, decimal")
     group.add_argument(
-        "--build", metavar="N", required=True, help="build id, decimal (or hex with 0x)"
+        "--build", metavar="N", required=needed, help="build id, decimal (or hex with 0x)"
     )
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import argparse
 
-from ..errors import VerificationRefused
+from ..errors import UsageError, VerificationRefused
+from ..sev.firmware_version import FirmwareVersion
 from ..sev.measurement import (
     ReportedMeasurement,
     check_measurement,
@@ -29,10 +30,11 @@ from .key_options import (
 from .measurement_options import (
     add_expectation_options,
     add_reported_option,
+    load_claims,
     load_expectation,
-    load_reported,
 )
-from .output import Console, Result, grouped
+from .output import Console, Result, grouped, table
+from .peer_output import add_form_option, in_form, write_in_form
 
 
 def declare(subparsers: Subparsers[Parser]) -> None:
@@ -47,6 +49,8 @@ def declare(subparsers: Subparsers[Parser]) -> None:
         run=_compute,
     )
     compute.add_argument("--nonce", metavar="HEX", required=True, help="mnonce, 16 bytes")
+    add_form_option(compute, "the measurement")
+    compute.add_argument("--out", metavar="DIR", help="where to write it")
     verify = add_command(
         group,
         "verify",
@@ -59,7 +63,7 @@ def declare(subparsers: Subparsers[Parser]) -> None:
     add_requirement_options(verify)
     for parser in (compute, verify):
         add_tik_options(parser, with_tek=False)
-        add_version_options(parser)
+        add_version_options(parser, told_by_file=parser is verify)
         add_policy_option(parser, waivable=False)
         add_expectation_options(parser)
 
@@ -76,23 +80,53 @@ def _compute(arguments: argparse.Namespace, console: Console) -> Result:
         value = compute_measurement(tik, version, policy.value, digest, nonce)
     tik.wipe()
     reported = ReportedMeasurement(value, nonce)
+    files = _write_measurement(arguments, reported, version, policy.value)
     payload: dict[str, object] = {
         "measurement": value.hex(),
         "nonce": nonce.hex(),
         "blob": reported.as_base64(),
         "launch_digest": digest.hex(),
+        **({"files": files} if files else {}),
     }
     lines = (
         f"launch digest  {grouped(digest.hex())}",
         f"measurement    {grouped(value.hex())}",
         f"as reported    {reported.as_base64()}",
+        *table(files.items()),
     )
     return Result(payload, lines)
 
 
+def _write_measurement(
+    arguments: argparse.Namespace,
+    reported: ReportedMeasurement,
+    version: FirmwareVersion,
+    policy: int,
+) -> dict[str, str]:
+    """The files that ``--form`` asks for; none without it."""
+    if (arguments.form is None) != (arguments.out is None):
+        raise UsageError(
+            "form-without-folder",
+            "--form and --out belong together",
+            "One says whose files are written, the other where to.",
+            "Give both, or leave both out.",
+        )
+    if arguments.form is None:
+        return {}
+    from pathlib import Path  # noqa: PLC0415 - for --form alone
+
+    from ..sev.chain import PlatformCertificates  # noqa: PLC0415 - as above
+    from ..sev.measurement_files import ToldMeasurement  # noqa: PLC0415 - as above
+    from ..sev.peer_files import LaunchFiles  # noqa: PLC0415 - as above
+
+    told = ToldMeasurement(reported.build(), version, policy, None)
+    outputs = in_form(arguments.form, LaunchFiles(PlatformCertificates(), told=told), "vm")
+    return write_in_form(outputs, {False: (Path(arguments.out), "--out")})
+
+
 def _verify(arguments: argparse.Namespace, console: Console) -> Result:
-    version, policy = load_version(arguments), load_policy(arguments)
-    reported = load_reported(arguments)
+    policy = load_policy(arguments)
+    version, reported, odd = load_claims(arguments, policy)
     expectation = load_expectation(arguments, policy)
     digest = expectation.digest
     requirements = load_requirements(arguments, policy)
@@ -109,7 +143,7 @@ def _verify(arguments: argparse.Namespace, console: Console) -> Result:
     finally:
         for key in filter(None, (tek, tik)):
             key.wipe()
-    warnings = [finding.text for finding in policy.findings()]
+    warnings = [*odd, *(finding.text for finding in policy.findings())]
     for warning in warnings:
         console.note(f"warning: {warning}")
     payload: dict[str, object] = {

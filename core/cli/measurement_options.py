@@ -4,13 +4,20 @@
 from __future__ import annotations
 
 import argparse
+import os
+import re
 
-from ..errors import UsageError
+from ..errors import BadInput, UsageError
+from ..files import read_file
 from ..frozen import dataclass
+from ..sev.firmware_version import FirmwareVersion, parse_api
 from ..sev.measurement import ReportedMeasurement
 from ..sev.policy import Policy
 from .digest_options import DIGEST_OPTIONS, Loaded, add_digest_options, load_digest
-from .hex_text import parse_hex
+from .hex_text import parse_digest
+from .key_options import parse_build
+
+_VALUE = re.compile(r"[A-Za-z0-9+/]{64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +41,9 @@ def add_expectation_options(parser: argparse.ArgumentParser) -> None:
     """The digest options, or ``--launch-digest``."""
     add_digest_options(parser)
     parser.add_argument(
-        "--launch-digest", metavar="HEX", help="the launch digest itself, instead of files"
+        "--launch-digest",
+        metavar="HEX",
+        help="the launch digest itself (or its base64), instead of files",
     )
     parser.add_argument(
         "--also-firmware",
@@ -51,7 +60,8 @@ def add_reported_option(parser: argparse.ArgumentParser) -> None:
         "--reported",
         metavar="B64",
         required=True,
-        help="`data` of query-sev-launch-measure, or sev-measurement of domlaunchsecinfo",
+        help="`data` of query-sev-launch-measure, or sev-measurement of domlaunchsecinfo; or a"
+        " file with what QMP, virsh or virtctl printed, which may tell --api and --build too",
     )
 
 
@@ -67,9 +77,60 @@ def load_expectation(arguments: argparse.Namespace, policy: Policy) -> Expectati
             "Which of them would count can't be told.",
             "Give the launch digest, or what it is made of.",
         )
-    return Expectation(parse_hex(arguments.launch_digest, "--launch-digest", 32), None)
+    return Expectation(parse_digest(arguments.launch_digest, "--launch-digest"), None)
 
 
-def load_reported(arguments: argparse.Namespace) -> ReportedMeasurement:
-    """What the host reported."""
-    return ReportedMeasurement.from_base64(arguments.reported, "--reported")
+def load_claims(
+    arguments: argparse.Namespace, policy: Policy
+) -> tuple[FirmwareVersion, ReportedMeasurement, tuple[str, ...]]:
+    """What the host reported: version, measurement, and what is odd about it.
+
+    The policy of a file counts for nothing: the owner's own is ``policy``. Raises UsageError
+    ``which-version`` or ``contradicting-options``, and BadInput for what is no measurement.
+    """
+    text = arguments.reported
+    # 64 characters of base64 are the value, whatever a file may be called.
+    if _VALUE.fullmatch(text) or not os.path.isfile(text):  # noqa: PTH113
+        reported = ReportedMeasurement.from_base64(text, "--reported")
+        return _version(arguments, None), reported, ()
+    from ..sev.measurement_files import LARGEST_ANSWER, read_told  # noqa: PLC0415 - for files
+
+    told = read_told(read_file(text, "--reported", LARGEST_ANSWER), "--reported")
+    if told.measurement is None:
+        raise BadInput(
+            "bad-measurement",
+            "--reported",
+            f"{text} holds an attestation report, and no launch measurement.",
+            "Give the answer to query-sev-launch-measure; `report verify` takes reports.",
+        )
+    odd: tuple[str, ...] = ()
+    if told.policy is not None and told.policy != policy.value:
+        odd = (
+            f"The host says that the VM's policy is 0x{told.policy:x}; --policy is what counts.",
+        )
+    reported = ReportedMeasurement.parse(told.measurement, "--reported")
+    return _version(arguments, told.version), reported, odd
+
+
+def _version(arguments: argparse.Namespace, told: FirmwareVersion | None) -> FirmwareVersion:
+    """The version that the options name, or a file; both must not differ."""
+    api = None if arguments.api is None else parse_api(arguments.api)
+    build = None if arguments.build is None else parse_build(arguments.build, "--build")
+    if told is None and (api is None or build is None):
+        raise UsageError(
+            "which-version",
+            "The version of the host's SEV firmware is missing",
+            "It is a part of what is measured, and --reported does not tell it.",
+            "Give --api X.Y and --build N as query-sev reports them, or a file with the whole"
+            " answer.",
+        )
+    if told is not None and not (api in (None, told.api) and build in (None, told.build)):
+        raise UsageError(
+            "contradicting-options",
+            "--api and --build are not what the file of --reported tells",
+            f"The file tells {told}.",
+            "Leave the options out, or give the measurement that belongs to them.",
+        )
+    if told is not None:
+        return told
+    return FirmwareVersion(*(api or (0, 0)), build or 0)

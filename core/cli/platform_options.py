@@ -21,9 +21,11 @@ from ..sev.chain_files import (
     is_signed_cek,
     recognise,
 )
+from ..sev.peer_names import Kind
 from ..sev.platform import Platform, verify_chain
 from .hex_text import parse_hex
 from .output import Console
+from .peer_folder import with_folders
 
 
 def add_trust_options(parser: argparse.ArgumentParser) -> None:
@@ -87,8 +89,9 @@ def _completed(
 
 
 def read_certificate_files(paths: Sequence[str], field: str) -> tuple[tuple[str, bytes], ...]:
-    """Names and contents of certificate files, unjudged."""
-    return tuple((path, read_file(path, field, LARGEST_FILE)) for path in paths)
+    """Names and contents of certificate files, unjudged; of a folder those in it."""
+    named = with_folders(paths, field, (Kind.CHAIN,))
+    return tuple((path, read_file(path, field, LARGEST_FILE)) for path in named)
 
 
 def recognise_files(paths: Sequence[str], field: str) -> RecognisedChain:

@@ -6,9 +6,10 @@ from __future__ import annotations
 import argparse
 
 from ..errors import UsageError
-from ..files import read_base64_or_raw
+from ..files import read_base64_or_raw, read_file
 from ..sev.attestation_report import AttestationReport, verify_report
 from ..sev.certificates import SevCertificate
+from ..sev.measurement_files import LARGEST_ANSWER, REPORT_SIZE, read_told
 from ..sev.policy import parse_policy
 from .command import Parser, Subparsers, add_command, add_group
 from .hex_text import parse_hex, parse_nonce
@@ -26,11 +27,21 @@ def declare(subparsers: Subparsers[Parser]) -> None:
         example="watchword report verify report.bin --platform chain.cert --nonce HEX",
         run=_verify,
     )
-    parser.add_argument("file", metavar="FILE", help="208 bytes, or their base64")
+    parser.add_argument("file", metavar="FILE", help="208 bytes, their base64, or QMP's answer")
     add_platform_files(parser)
     parser.add_argument("--nonce", metavar="HEX", required=True, help="the nonce you asked with")
     parser.add_argument("--launch-digest", metavar="HEX", help="what must have been loaded")
     parser.add_argument("--policy", metavar="P", help="the policy that the guest must run under")
+
+
+def _read_report(path: str) -> bytes:
+    """The report's bytes from a file in any form; how many there are is judged elsewhere."""
+    content = read_file(path, "FILE", LARGEST_ANSWER)
+    if content.lstrip().startswith(b"{"):
+        told = read_told(content, "FILE")
+        if told.report is not None:
+            return told.report
+    return read_base64_or_raw(path, "FILE", (REPORT_SIZE,))
 
 
 def _verify(arguments: argparse.Namespace, console: Console) -> Result:
@@ -38,7 +49,7 @@ def _verify(arguments: argparse.Namespace, console: Console) -> Result:
     digest, policy = arguments.launch_digest, arguments.policy
     expected = None if digest is None else parse_hex(digest, "--launch-digest", 32)
     value = None if policy is None else parse_policy(policy).value
-    report = AttestationReport.parse(read_base64_or_raw(arguments.file, "FILE", (208,)), "FILE")
+    report = AttestationReport.parse(_read_report(arguments.file), "FILE")
     named = load_platform(arguments, console)
     if named is None:
         raise UsageError(

@@ -8,12 +8,13 @@ import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..errors import ExitStatus, UsageError, VerificationRefused
 from ..launch.sev_plan import PreparedSecrets, SecretOrder, prepare_secrets
 from ..sev.measurement import VerifiedMeasurement, verify_measurement
 from ..sev.policy import approve_policy
-from ..sev.secret_packet import SecretPacket, check_platform, seal
+from ..sev.secret_packet import HEADER_SIZE, SecretPacket, check_platform, seal
 from ..sev.secret_table import Route
 from ..sev.session import KEY_SIZE, LaunchSession, adopt_session
 from .command import Parser, Subparsers, add_command, add_group
@@ -27,21 +28,25 @@ from .key_options import (
     load_keys,
     load_policy,
     load_requirements,
-    load_version,
 )
 from .launch_output import describe_secret
 from .measurement_options import (
     Expectation,
     add_expectation_options,
     add_reported_option,
+    load_claims,
     load_expectation,
-    load_reported,
 )
 from .new_files import NewFile, refuse_existing, write_new_files
 from .output import Console, Result, table
+from .peer_output import add_form_option, in_form, write_in_form
 from .platform_options import add_platform_files, load_platform
 from .secret_options import add_secret_options, chosen_route, load_secret_orders
 
+if TYPE_CHECKING:
+    from ..sev.peer_forms import OutputFile
+
+_NAME = "packet"
 _PACKET_FILES = ("header.b64", "payload.b64", "header.bin", "payload.bin")
 
 
@@ -58,7 +63,7 @@ def declare(subparsers: Subparsers[Parser]) -> None:
         run=_seal,
     )
     add_tik_options(parser, with_tek=True)
-    add_version_options(parser)
+    add_version_options(parser, told_by_file=True)
     add_policy_option(parser, waivable=True)
     add_firmware_waiver(parser)
     add_reported_option(parser)
@@ -66,12 +71,14 @@ def declare(subparsers: Subparsers[Parser]) -> None:
     add_expectation_options(parser)
     add_secret_options(parser, required=False)
     add_platform_files(parser)
-    parser.add_argument("--out", metavar="DIR", required=True, help="for the packet's four files")
+    parser.add_argument("--out", metavar="DIR", required=True, help="for the packet's files")
+    add_form_option(parser, "header and payload")
 
 
 def _seal(arguments: argparse.Namespace, console: Console) -> Result:
+    planned = _PACKET_FILES if arguments.form is None else _names_in_form(arguments.form)
     refuse_existing(
-        [Path(arguments.out) / name for name in _PACKET_FILES],
+        [Path(arguments.out) / name for name in planned],
         "--out",
         "Send that packet again, byte for byte; for a new launch name another folder.",
     )
@@ -81,7 +88,7 @@ def _seal(arguments: argparse.Namespace, console: Console) -> Result:
     expectation = load_expectation(arguments, raw)
     expectation.require_secret_area()  # said early: before anything is verified
     firmware = approve_named_firmware(arguments, expectation)
-    version, reported = load_version(arguments), load_reported(arguments)
+    version, reported, odd = load_claims(arguments, raw)
     requirements, named = load_requirements(arguments, raw), load_platform(arguments, console)
     platform = None if named is None else named.platform
     keys = load_keys(arguments)
@@ -99,8 +106,8 @@ def _seal(arguments: argparse.Namespace, console: Console) -> Result:
         packet = _seal_verified(verified, prepared, expectation)
     finally:
         session.abandon()
-    files = _write_packet(Path(arguments.out), packet)
-    warnings = [] if named is None else list(named.warnings)
+    files = _write_packet(arguments, packet)
+    warnings = [*odd, *(() if named is None else named.warnings)]
     warnings += [*(finding.text for finding in raw.findings()), *firmware.warnings]
     for warning in warnings:
         console.note(f"warning: {warning}")
@@ -133,7 +140,23 @@ def _seal_verified(
             entry.data.wipe()
 
 
-def _write_packet(folder: Path, packet: SecretPacket) -> dict[str, str]:
+def _names_in_form(form: str) -> tuple[str, ...]:
+    """The names that the packet's files will have, said before anything is sealed."""
+    return tuple(output.name for output in _in_form(form, bytes(HEADER_SIZE), bytes(16)))
+
+
+def _in_form(form: str, header: bytes, payload: bytes) -> tuple[OutputFile, ...]:
+    from ..sev.chain import PlatformCertificates  # noqa: PLC0415 - for --form alone
+    from ..sev.peer_files import LaunchFiles  # noqa: PLC0415 - as above
+
+    return in_form(form, LaunchFiles(PlatformCertificates(), header=header, payload=payload), _NAME)
+
+
+def _write_packet(arguments: argparse.Namespace, packet: SecretPacket) -> dict[str, str]:
+    folder = Path(arguments.out)
+    if arguments.form is not None:
+        outputs = _in_form(arguments.form, packet.header, packet.ciphertext)
+        return write_in_form(outputs, {False: (folder, "--out")})
     contents = (
         packet.header_base64.encode(),
         packet.ciphertext_base64.encode(),

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from ..amd.advisories import published_advisories
 from ..amd.roots import amd_roots
-from ..errors import ExitStatus, UsageError
+from ..errors import ExitStatus
+from ..secret import Secret
 from ..sev.platform import Platform, chain_refused, judge_chain
 from ..sev.policy import ApprovedPolicy, approve_policy
 from ..sev.session import LaunchMaterial, LaunchSession, SessionRandomness, create_session
@@ -18,6 +19,7 @@ from .exported_keys import exported_for, record_exported_keys
 from .key_options import add_policy_option, load_policy
 from .new_files import NewFile, refuse_existing, write_new_files
 from .output import Console, Result, table
+from .peer_output import add_form_option, check_file_name, in_form, wipe_outputs, write_in_form
 from .platform_options import (
     add_cek_options,
     add_trust_options,
@@ -27,7 +29,8 @@ from .platform_options import (
     recognise_platform,
 )
 
-_OWN = ("tek", "tik", "keys_note")
+_OTHER_NAME = "Choose another --name, or remove the old files."
+_OWN = ("tek", "tik", "tek-tik", "keys_note")
 
 
 def declare(subparsers: Subparsers[Parser]) -> None:
@@ -48,7 +51,9 @@ def declare(subparsers: Subparsers[Parser]) -> None:
     create.add_argument(
         "--export-keys", metavar="DIR", required=True, help="for TEK and TIK; keep them to yourself"
     )
-    create.add_argument("--raw", action="store_true", help="write binary forms too")
+    how = create.add_mutually_exclusive_group()
+    how.add_argument("--raw", action="store_true", help="write binary forms too")
+    add_form_option(how, "GODH, launch blob and keys")
     create.add_argument(
         "--waive-platform", metavar="REASON", help="go on without a verified chain, for this reason"
     )
@@ -57,7 +62,7 @@ def declare(subparsers: Subparsers[Parser]) -> None:
 
 
 def _create(arguments: argparse.Namespace, console: Console) -> Result:
-    _check_name(arguments.name)
+    check_file_name(arguments.name)
     policy = approve_policy(load_policy(arguments), arguments.waive_policy)
     recognised = recognise_platform(arguments, console)
     platform = judge_chain(
@@ -87,16 +92,6 @@ def _create(arguments: argparse.Namespace, console: Console) -> Result:
     return _result(platform, policy, files, warnings)
 
 
-def _check_name(name: str) -> None:
-    if not name or name.startswith((".", "-")) or any(c in name for c in "/\\\0"):
-        raise UsageError(
-            "bad-name",
-            "Can't use --name",
-            f"{name!r} can't begin the name of a file.",
-            "Use letters, digits, dots and hyphens, such as vm1.",
-        )
-
-
 def _write_all(
     arguments: argparse.Namespace,
     platform: Platform,
@@ -109,9 +104,12 @@ def _write_all(
     That keys leave the program is in the ledger before they do.
     """
     out, keys, name = Path(arguments.out), Path(arguments.export_keys), arguments.name
+    if arguments.form is not None:
+        return _write_in_form(arguments, platform, session, material)
+    names = (f"{name}_tek.bin", f"{name}_tik.bin")
     with session.tek.reveal() as tek, session.tik.reveal() as tik:
         files = {
-            "keys_note": NewFile(keys / f"README_{name}.txt", _note(name), "--export-keys"),
+            "keys_note": NewFile(keys / f"README_{name}.txt", _note(*names), "--export-keys"),
             "tek": NewFile(keys / f"{name}_tek.bin", tek, "--export-keys"),
             "tik": NewFile(keys / f"{name}_tik.bin", tik, "--export-keys"),
             "godh": NewFile(out / f"{name}_godh.b64", material.godh_base64.encode(), "--out"),
@@ -124,16 +122,49 @@ def _write_all(
             files["godh_raw"] = NewFile(out / f"{name}_godh.cert", godh, "--out")
             files["session_raw"] = NewFile(out / f"{name}_session.bin", blob, "--out")
         paths = {kind: file.path for kind, file in files.items()}
-        refuse_existing(paths.values(), "--name", "Choose another --name, or remove the old files.")
-        record_exported_keys(exported_for(platform, session, material, keys, name))
+        refuse_existing(paths.values(), "--name", _OTHER_NAME)
+        record_exported_keys(exported_for(platform, session, material, keys, names))
         write_new_files(tuple(files.values()))
     return {kind: str(path) for kind, path in paths.items()}
 
 
-def _note(name: str) -> bytes:
+def _write_in_form(
+    arguments: argparse.Namespace,
+    platform: Platform,
+    session: LaunchSession,
+    material: LaunchMaterial,
+) -> dict[str, str]:
+    """The same under the names of another program; its keys lie in the folder for keys."""
+    from ..sev.chain import PlatformCertificates  # noqa: PLC0415 - for --form alone
+    from ..sev.peer_files import LaunchFiles  # noqa: PLC0415 - as above
+
+    out, keys, name = Path(arguments.out), Path(arguments.export_keys), arguments.name
+    nothing = PlatformCertificates()
+    godh, blob = material.godh.build(), material.blob.build()
+    both = LaunchFiles(nothing, godh, blob, session.tek, session.tik)
+    outputs = in_form(arguments.form, both, name)
+    try:
+        names = [output.name for output in outputs if isinstance(output.data, Secret)]
+        if not names:  # forms of hosts have no place for keys
+            only_keys = LaunchFiles(nothing, tek=session.tek, tik=session.tik)
+            outputs += in_form("sevctl", only_keys, name)
+            names = [output.name for output in outputs if isinstance(output.data, Secret)]
+        note = keys / f"README_{name}.txt"
+        places = {True: (keys, "--export-keys"), False: (out, "--out")}
+        taken = [places[isinstance(one.data, Secret)][0] / one.name for one in outputs]
+        refuse_existing([note, *taken], "--name", _OTHER_NAME)
+        record_exported_keys(exported_for(platform, session, material, keys, names))
+        beside = [NewFile(note, _note(*names), "--export-keys")]
+        return {"keys_note": str(note), **write_in_form(outputs, places, beside)}
+    finally:
+        wipe_outputs(outputs)
+
+
+def _note(*names: str) -> bytes:
     """What lies beside the keys, for whoever finds them."""
+    holds = "are" if len(names) > 1 else "holds"
     return (
-        f"{name}_tek.bin and {name}_tik.bin are the transport keys (TEK and TIK) of one launch.\n"
+        f"{' and '.join(names)} {holds} the transport keys (TEK and TIK) of one launch.\n"
         "Whoever has this and the packet can take the secret out of it, or authenticate the\n"
         "packet anew for another VM, even after the launch. Give them to nobody, and erase\n"
         "them once the secret is handed over.\n"
@@ -162,7 +193,7 @@ def _result(
         "For the host:",
         *table((kind, files[kind]) for kind in files if kind not in _OWN),
         "To keep to yourself; whoever has them and the packet can take the secret:",
-        *table((kind, files[kind]) for kind in _OWN),
+        *table((kind, files[kind]) for kind in _OWN if kind in files),
     ]
     lines += [f"WAIVED {what}: {reason}" for what, reason in used.items()]
     return Result(payload, tuple(lines), ExitStatus.WAIVED if used else ExitStatus.OK)

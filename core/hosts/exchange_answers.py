@@ -26,6 +26,7 @@ from .exchange_replies import (
     VCPUS,
     Said,
     as_text,
+    bare_data,
     is_remark,
     read_text,
 )
@@ -77,8 +78,10 @@ def read_answer(turn: Turn, files: Mapping[str, bytes], launch_id: str) -> Answe
     said, passed_over = Said(), []
     for where, content in files.items():
         _refuse_archive(where, content)
-        text = unwrap(as_text(content, where), where, turn, launch_id)
-        found = read_text(text, where, launch_id)
+        found = bare_data(content, where)
+        if not found:
+            text = unwrap(as_text(content, where), where, turn, launch_id)
+            found = read_text(text, where, launch_id) or bare_data(text.encode(), where)
         name = where.rpartition("/")[2]
         if not found and name != FORM_FILE:
             passed_over.append(name)
@@ -207,8 +210,7 @@ def read_platform(files: Mapping[str, bytes], launch_id: str) -> PlatformFiles:
     said = Said()
     pieces: list[tuple[str, bytes]] = []
     for where, content in files.items():
-        _refuse_archive(where, content)
-        found = _take_text(where, content, launch_id)
+        found = None if is_archive(content) else _take_text(where, content, launch_id)
         if found is None:
             pieces.append((where, content))
             continue
@@ -292,6 +294,6 @@ def _refuse_archive(where: str, content: bytes) -> None:
     if is_archive(content):
         raise unusable(
             where,
-            "It is an archive; none are opened here.",
+            "It is an archive; none are opened here but the certs_export.zip of turn 1.",
             "Have it unpacked on the host, and bring the files in it.",
         )

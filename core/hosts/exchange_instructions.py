@@ -56,7 +56,13 @@ text by mail:
   with sevctl
     sevctl export --full chain.cert
 
-Archives (zip, tar) are not opened: bring the files themselves.
+  with sev-tool, which asks AMD for the rest of the chain
+    sevtool --ofolder ./ --export_cert_chain
+
+  with KubeVirt
+    virtctl sev fetch-cert-chain VM > chain.json
+
+Of archives only sev-tool's certs_export.zip is opened.
 
 {_CHECKSUMS}"""
 

@@ -9,6 +9,7 @@ print ``name : value``; libvirt docs/formatdomaincaps.
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from typing import Final
 
 from ..bounded_json import parse_json
 from ..errors import BadInput
+from ..sev.peer_names import known_field
 from .command_errors import Refusal
 from .exchange_errors import contradiction, reply_of_another_launch, unusable
 from .exchange_turns import LAUNCH_KEY, MESSAGE_ID_PREFIX
@@ -32,6 +34,9 @@ _CHANGING: Final = frozenset({"state", "running"})
 _REFUSALS_MAX: Final = 8
 _BASE64_OF_48: Final = 64
 _BASE64_OF_208: Final = 280
+_DATA_SIZES: Final[Mapping[int, str]] = MappingProxyType({48: MEASUREMENT, 208: REPORT})
+_BARE_BASE64: Final = re.compile(rb"[A-Za-z0-9+/]+={0,2}")
+_BARE_HEX: Final = re.compile(rb"[0-9a-fA-F]+")
 _NUMBERS: Final = frozenset(
     {"api-major", "api-minor", "build-id", "policy", "cbitpos", "reduced-phys-bits", VCPUS}
 )
@@ -39,19 +44,6 @@ _FLAGS: Final = frozenset({"enabled", "running"})
 _LONG: Final = frozenset({"pdh", "cert-chain", "cpu0-id", REPORT})
 """Values in base64 that a terminal or a mail may have broken into lines."""
 _FIELDS: Final = frozenset({*_NUMBERS, *_FLAGS, *_LONG, MEASUREMENT, "state", "sev-type"})
-_OTHER_NAMES: Final[Mapping[str, str]] = MappingProxyType(
-    {
-        "sev-measurement": MEASUREMENT,
-        "sev-api-major": "api-major",
-        "sev-api-minor": "api-minor",
-        "sev-build-id": "build-id",
-        "build": "build-id",
-        "sev-policy": "policy",
-        "cpu0id": "cpu0-id",
-        "certchain": "cert-chain",
-        "reducedphysbits": "reduced-phys-bits",
-    }
-)
 _WORDS: Final[Mapping[str, bool]] = MappingProxyType(
     {"yes": True, "true": True, "no": False, "false": False}
 )
@@ -143,6 +135,22 @@ def read_text(text: str, where: str, launch_id: str) -> Said:
     return said
 
 
+def bare_data(content: bytes, where: str) -> Said:
+    """What a file says that is nothing but a measurement or a report, raw or in base64.
+
+    64 hex digits are a MAC without its nonce, and no measurement.
+    """
+    said = Said()
+    if len(content) in _DATA_SIZES and not content.isascii():
+        said.take(_DATA_SIZES[len(content)], base64.b64encode(content).decode(), where)
+        return said
+    text = b"".join(content.split())
+    sized = len(text) in (_BASE64_OF_48, _BASE64_OF_208)
+    if sized and _BARE_BASE64.fullmatch(text) and not _BARE_HEX.fullmatch(text):
+        said.take(_kind_of_data(text.decode(), where), text.decode(), where)
+    return said
+
+
 def is_remark(line: str) -> bool:
     """Whether a line of a form is a comment, or only names the launch."""
     row = _ROW.fullmatch(line)
@@ -229,9 +237,8 @@ def _kind_of_data(data: object, where: str) -> str:
 
 def _known(name: str) -> str | None:
     """QEMU's name for a field that others call otherwise; None for one that is not known."""
-    plain = name.lower().replace("_", "-")
-    plain = _OTHER_NAMES.get(plain, plain)
-    return plain if plain in _FIELDS else None
+    known = known_field(name)
+    return known if known in _FIELDS else None
 
 
 # -- tables, forms, XML ------------------------------------------------------------

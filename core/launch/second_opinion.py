@@ -18,8 +18,10 @@ from ..sev.chain_files import LARGEST_FILE
 from .chain_opinion import ROLES, chain_opinion
 from .engine import Launch
 from .record import LaunchRecord
+from .tik_opinion import EXPECTED, NO_TEK_FILE, TIK_FILE, TOOL, validate_words
 
 _REPORT_SIZE: Final = 208
+_KEY_SIZE: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,10 +189,13 @@ def _session(launch: Launch, record: LaunchRecord, profile: GuestProfile) -> Ite
 
 
 def _measurement(launch: Launch, record: LaunchRecord, profile: GuestProfile) -> Iterator[Opinion]:
-    del profile
     fact = _fact(launch, "measurement")
     if fact is None:
         return
+    words = None
+    if record.packet is None:
+        digests = (_fact(launch, "guest") or {}).get("launch_digests")
+        words = validate_words(fact, digests if isinstance(digests, list) else (), profile)
     yield Opinion(
         "measurement",
         "The launch measurement",
@@ -206,6 +211,8 @@ def _measurement(launch: Launch, record: LaunchRecord, profile: GuestProfile) ->
             f"It has to be {fact.get('measurement')}.",
             _with_tik(record),
         ),
+        () if words is None else (Check(words, EXPECTED, TOOL),),
+        {} if words is None else {NO_TEK_FILE: bytes(_KEY_SIZE)},
     )
 
 
@@ -216,9 +223,9 @@ def _with_tik(record: LaunchRecord) -> str:
             " whoever has TIK could have the packet opened in another VM."
         )
     return (
-        "While the keys are there, libvirt's own tool can check it: `watchword vault show"
-        f" launch/{record.id}/tik --reveal` gives TIK out, with an entry in the ledger; then"
-        " `virt-qemu-sev-validate --tik FILE …`. Whoever gets that file can take the secret."
+        "While the keys are there, libvirt's own tool can check it: `(umask 077; watchword vault"
+        f" show launch/{record.id}/tik --reveal > {TIK_FILE})` gives TIK out, with an entry in the"
+        " ledger. Whoever gets that file can take the secret: erase it at once."
     )
 
 

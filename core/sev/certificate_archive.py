@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The zip file of certificates that sev-tool's ``export_cert_chain`` writes (certs_export.zip).
 
-Read in memory and bounded: nothing is unpacked to disk, whatever names it holds.
+Read in memory and bounded: nothing is unpacked to disk, whatever names it holds. sev-tool
+before ``zip -j`` packed the folders of ``--ofolder`` along: these are left out of the names.
 Source: AMDESE/sev-tool src/commands.cpp (export_cert_chain, zip_certs).
 """
 
@@ -21,6 +22,7 @@ _MARK: Final = b"PK\x03\x04"
 _FILES_MAX: Final = 16
 _FILE_LIMIT: Final = 64 << 10
 """Bytes of one file in the archive; the largest certificate has 2084, a full chain 11,536."""
+_FOLDERS_MAX: Final = 16
 _ENCRYPTED: Final = 0x1
 _STORED, _DEFLATED = 0, 8
 
@@ -33,7 +35,7 @@ def is_archive(content: bytes) -> bool:
 def read_archive(content: bytes, field: str) -> tuple[tuple[str, bytes], ...]:
     """Names and contents of the files in an archive, at most 16 of at most 64 KiB each.
 
-    Names are plain: none has a folder in it. Raises BadInput ``bad-archive``.
+    Names are plain: folders before them are left out. Raises BadInput ``bad-archive``.
     """
     import zipfile  # noqa: PLC0415 - only archives need it
     import zlib  # noqa: PLC0415
@@ -53,7 +55,7 @@ def read_archive(content: bytes, field: str) -> tuple[tuple[str, bytes], ...]:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             entries = archive.infolist()
             _check_entries(entries, field)
-            return tuple((entry.filename, _read(archive, entry, field)) for entry in entries)
+            return tuple((_plain(entry), _read(archive, entry, field)) for entry in entries)
     except faults:
         raise _bad_archive(field, "It is cut short or damaged.") from None
 
@@ -72,20 +74,27 @@ def write_archive(files: Mapping[str, bytes]) -> bytes:
 def _check_entries(entries: list[zipfile.ZipInfo], field: str) -> None:
     if not 1 <= len(entries) <= _FILES_MAX:
         raise _bad_archive(field, f"It holds {len(entries)} files; a chain has six.")
-    names = [entry.filename for entry in entries]
-    if len(set(names)) != len(names):
-        raise _bad_archive(field, "Two files in it have the same name.")
     for entry in entries:
-        if not _is_plain(entry.orig_filename):
-            raise _bad_archive(field, "It holds folders, or names that lead out of it.")
+        if not _is_inside(entry.orig_filename):
+            raise _bad_archive(field, "It holds empty folders, or names that lead out of it.")
         if entry.flag_bits & _ENCRYPTED or entry.compress_type not in (_STORED, _DEFLATED):
             raise _bad_archive(field, "It is encrypted, or packed in a way that is not known here.")
         if entry.file_size > _FILE_LIMIT:
             raise _bad_archive(field, f"A file in it claims {entry.file_size} bytes.")
+    names = [_plain(entry) for entry in entries]
+    if len(set(names)) != len(names):
+        raise _bad_archive(field, "Two files in it have the same name.")
 
 
-def _is_plain(name: str) -> bool:
-    return bool(name) and not name.startswith(".") and not set(name) & set("/\\:\0")
+def _is_inside(name: str) -> bool:
+    """Whether a name leads to a file below, and to no hidden one: ``certs/pdh.cert`` does."""
+    parts = name.split("/")
+    hidden = any(not part or part.startswith(".") for part in parts)
+    return not hidden and len(parts) <= _FOLDERS_MAX and not set(name) & set("\\:\0")
+
+
+def _plain(entry: zipfile.ZipInfo) -> str:
+    return entry.orig_filename.rpartition("/")[2]
 
 
 def _read(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, field: str) -> bytes:

@@ -27,6 +27,7 @@ from .certificates import (
     Usage,
 )
 from .chain import PlatformCertificates, Role
+from .peer_names import known_field, known_fields
 
 _SEV_ROLES: Final = {
     Usage.PDH: Role.PDH,
@@ -47,9 +48,8 @@ _LARGEST_TEXT: Final = 2 * LARGEST_FILE
 _TABLE_ROW: Final = re.compile(r"\s*([\w-]+)\s*:\s*(\S+)\s*")
 _ROLE_NAMES: Final = frozenset(role.value for role in Role)
 _NAPLES_ARK_UNSIGNED: Final = 576
-_PDH_KEYS: Final = ("pdh",)
-_CHAIN_KEYS: Final = ("cert-chain", "certChain", "cert_chain")
-_CHIP_KEYS: Final = ("cpu0-id", "cpu0Id", "cpu0_id")
+_CHAIN_FIELDS: Final = ("pdh", "cert-chain")
+_CHIP_FIELD: Final = "cpu0-id"
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +136,7 @@ _CONTROL: Final = frozenset(map(chr, range(32))) - frozenset("\t\n\r\f")
 def _find_answer(value: object) -> Mapping[str, object]:
     """The object that holds the PDH, as it is or inside QMP's ``return``."""
     if isinstance(value, dict):
-        if any(key in value for key in (*_PDH_KEYS, *_CHAIN_KEYS)):
+        if any(known_field(key) in _CHAIN_FIELDS for key in value):
             return value
         if isinstance(value.get("return"), dict):
             return _find_answer(value["return"])
@@ -149,14 +149,15 @@ def holds_platform_answer(value: object) -> bool:
 
 
 def _from_answer(name: str, answer: Mapping[str, object]) -> tuple[list[Piece], bytes | None]:
+    known = known_fields(answer)
     pieces: list[Piece] = []
-    for keys in (_PDH_KEYS, _CHAIN_KEYS):
-        field, data = _base64_of(name, answer, keys)
+    for key in _CHAIN_FIELDS:
+        field, data = _base64_of(name, known, key)
         if data is not None:
             pieces += _split(field, data)
     if not pieces:
         raise _bad_file(name, "It has neither `pdh` nor `cert-chain`.")
-    return pieces, _chip_id(*_base64_of(name, answer, _CHIP_KEYS, 2 * CHIP_ID_SIZE))
+    return pieces, _chip_id(*_base64_of(name, known, _CHIP_FIELD, 2 * CHIP_ID_SIZE))
 
 
 def _chip_id(field: str, data: bytes | None) -> bytes | None:
@@ -167,13 +168,12 @@ def _chip_id(field: str, data: bytes | None) -> bytes | None:
 
 
 def _base64_of(
-    name: str, answer: Mapping[str, object], keys: tuple[str, ...], limit: int = LARGEST_FILE
+    name: str, known: Mapping[str, object], key: str, limit: int = LARGEST_FILE
 ) -> tuple[str, bytes | None]:
-    key = next((key for key in keys if answer.get(key)), None)
-    if key is None:
+    if key not in known:
         return name, None
     field = f"{name}: {key}"
-    value = answer[key]
+    value = known[key]
     if not isinstance(value, str):
         raise _bad_file(field, "It is not text.")
     return field, decode_base64(value, field, limit)

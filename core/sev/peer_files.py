@@ -2,8 +2,8 @@
 """Tells apart the files that tools pass around for a launch, by content and size.
 
 Certificates in any layout; GODH and launch blob; TEK and TIK; the packet's header and
-ciphertext. Where a size fits two of them the file's name decides, and where the name
-says nothing either the caller has to.
+ciphertext; launch measurement and attestation report. Where a size fits two of them the
+file's name decides, and where the name says nothing either the caller has to.
 Sources: AMDESE/sev-tool src/commands.h; virtee/sevctl src/session.rs; QEMU docs for
 sev-guest; libvirt's domlaunchsecinfo and domsetlaunchsecstate; KubeVirt's virtctl sev.
 """
@@ -12,9 +12,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from enum import StrEnum
-from typing import Final
+from dataclasses import dataclass, replace
+from typing import Any, Final
 
 from ..base64_text import decode_base64, refuse_pem
 from ..bounded_json import parse_json
@@ -24,6 +23,24 @@ from .certificate_archive import is_archive
 from .certificates import SEV_CERTIFICATE_SIZE, EcPublicKey, SevCertificate, Usage
 from .chain import PlatformCertificates
 from .chain_files import LARGEST_FILE, holds_platform_answer, recognise
+from .measurement_files import (
+    LARGEST_ANSWER,
+    MEASUREMENT_SIZE,
+    NOTHING_TOLD,
+    REPORT_SIZE,
+    ToldMeasurement,
+    read_told,
+    told_by,
+)
+from .peer_file_errors import (
+    ambiguous_files,
+    keys_in_text,
+    measurement_without_nonce,
+    unknown_file,
+    which_kind,
+    wrong_size,
+)
+from .peer_names import Kind, kind_by_name, known_fields
 from .signatures import ecdsa_problem
 
 # Said again here: to tell files apart, nothing of the protocol need be loaded.
@@ -34,45 +51,27 @@ KVM_LIMIT: Final = 16384
 BOTH_KEYS_SIZE: Final = 2 * KEY_SIZE
 
 
-class Kind(StrEnum):
-    """What a file is."""
-
-    CHAIN = "chain"
-    GODH = "godh"
-    SESSION = "session"
-    TK = "tk"
-    """TEK and TIK, one after the other."""
-    TEK = "tek"
-    TIK = "tik"
-    HEADER = "header"
-    PAYLOAD = "payload"
-
-
 _KEYS: Final = {Kind.TK: BOTH_KEYS_SIZE, Kind.TEK: KEY_SIZE, Kind.TIK: KEY_SIZE}
 _SIZES: Final = {
     Kind.GODH: SEV_CERTIFICATE_SIZE,
     Kind.SESSION: SESSION_SIZE,
     Kind.HEADER: HEADER_SIZE,
+    Kind.MEASUREMENT: MEASUREMENT_SIZE,
+    Kind.REPORT: REPORT_SIZE,
     **_KEYS,
 }
-_NAME_HINTS: Final = (
-    (re.compile(r"header$|hdr$"), Kind.HEADER),
-    (re.compile(r"payload$|secret$"), Kind.PAYLOAD),
-    (re.compile(r"godh$|dhcert$|dh_cert$"), Kind.GODH),
-    (re.compile(r"session$|launch_blob$"), Kind.SESSION),
-    (re.compile(r"(^|_)tek$"), Kind.TEK),
-    (re.compile(r"(^|_)tik$"), Kind.TIK),
-    (re.compile(r"(^|_)tk$"), Kind.TK),
-    (re.compile(r"(^|_)(pdh|pek|oca|cek|ask|ark|chain)$"), Kind.CHAIN),
-)
 _TEXT: Final = re.compile(rb"[\t\n\f\r\x20-\x7e]*")
-_JSON_KEYS: Final = {
-    Kind.GODH: ("dhCert", "dh-cert"),
-    Kind.SESSION: ("session",),
-    Kind.HEADER: ("header", "packet-header", "sev-secret-header"),
-    Kind.PAYLOAD: ("secret", "payload", "sev-secret"),
+_JSON_FIELDS: Final = {
+    Kind.GODH: "dh-cert",
+    Kind.SESSION: "session",
+    Kind.HEADER: "packet-header",
+    Kind.PAYLOAD: "secret",
 }
-"""Names in the JSON of KubeVirt, QMP and libvirt; never a key: those are not for JSON."""
+"""The names of these in JSON; never a key: those are not for JSON."""
+_LAUNCH_TABLE: Final = re.compile(rb"(?m)^[ \t]*sev-measurement[ \t]*:")
+_SHORT_KEYS: Final = "TEK, TIK or a packet's payload"
+_MAC_FILE: Final = "calc_measurement_out"
+"""sev-tool's name for the 32 bytes (or 64 hex digits) of a MAC without its nonce."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +88,7 @@ class LaunchFiles:
     """What a set of files amounts to; None for what was not among them.
 
     ``godh`` has 2084 bytes, ``session`` 128, ``tek`` and ``tik`` 16 each, ``header`` 52.
+    ``told`` is what the host says of the VM: measurement, version, policy, report.
     """
 
     certificates: PlatformCertificates
@@ -98,6 +98,7 @@ class LaunchFiles:
     tik: Secret | None = None
     header: bytes | None = None
     payload: bytes | None = None
+    told: ToldMeasurement = NOTHING_TOLD
 
     def wipe(self) -> None:
         """Erase the keys."""
@@ -151,10 +152,15 @@ class _Collection:
         self._keys: dict[Kind, Secret] = {}
         self._read: list[tuple[str, str]] = []
         self._warnings: list[str] = []
+        self._told: dict[str, Any] = {}
 
     def add(self, file: GivenFile) -> None:
+        _refuse_bare_mac(file)
         if isinstance(file.content, Secret):
             self._add_short(file, file.content)
+            return
+        if _tells_measurement(file):
+            self._take_told(file.name, read_told(_bytes_of(file), file.name))
             return
         answer = _as_answer(file)
         if answer is not None:
@@ -162,7 +168,7 @@ class _Collection:
             return
         kind, data = _recognise_one(file)
         if kind in _KEYS:
-            raise _keys_in_text(file.name)
+            raise keys_in_text(file.name)
         self._keep(kind, file.name, data)
 
     def finish(self) -> RecognisedFiles:
@@ -175,6 +181,7 @@ class _Collection:
             tik=self._keys.get(Kind.TIK),
             header=self._public.get(Kind.HEADER),
             payload=self._public.get(Kind.PAYLOAD),
+            told=replace(NOTHING_TOLD, **self._told),
         )
         warnings = (*self._warnings, *recognised.warnings)
         return RecognisedFiles(files, tuple(self._read), warnings)
@@ -185,7 +192,7 @@ class _Collection:
 
     def _add_short(self, file: GivenFile, secret: Secret) -> None:
         """A file as short as a key: it is one, unless it is said to be a packet's payload."""
-        kind = file.kind or _hint(file.name) or _only_key_of(len(secret))
+        kind = file.kind or kind_by_name(file.name) or _only_key_of(len(secret))
         if kind is Kind.PAYLOAD:
             with secret.reveal() as view:
                 self._keep(kind, file.name, bytes(view))
@@ -194,14 +201,14 @@ class _Collection:
         if kind is None or kind not in _KEYS:
             size = len(secret)
             secret.wipe()
-            raise _which_kind(file.name, size)
+            raise which_kind(file.name, size, _SHORT_KEYS, Kind.TEK)
         self._take_keys(kind, file.name, secret)
 
     def _take_keys(self, kind: Kind, name: str, secret: Secret) -> None:
         if len(secret) != _KEYS[kind]:
             size = len(secret)
             secret.wipe()
-            raise _wrong_size(name, kind, size)
+            raise wrong_size(name, kind, size, _KEYS[kind])
         parts = {kind: secret}
         if kind is Kind.TK:
             with secret.reveal() as view:
@@ -210,23 +217,33 @@ class _Collection:
         if any(part in self._keys for part in parts):
             for part in parts.values():
                 part.wipe()
-            raise _ambiguous(name, "a transport key")
+            raise ambiguous_files(name, "a transport key")
         self._keys |= parts
         self._read.append((name, kind.value))
 
     def _add_answer(self, file: GivenFile, answer: Mapping[str, object]) -> None:
-        found = False
-        for kind, names in _JSON_KEYS.items():
-            value = next((answer[name] for name in names if answer.get(name)), None)
-            if value is not None:
+        known, found = known_fields(answer), False
+        for kind, name in _JSON_FIELDS.items():
+            if (value := known.get(name)) is not None:
                 if not isinstance(value, str):
-                    raise _unknown(file.name, f"Its {kind.value} is no text.")
+                    raise unknown_file(file.name, f"Its {kind.value} is no text.")
                 data = decode_base64(value, f"{file.name}: {kind.value}", LARGEST_FILE)
                 _check_size(file.name, kind, data)
                 self._keep(kind, file.name, data)
                 found = True
-        if holds_platform_answer(answer) or not found:
+        told = told_by([answer], file.name)
+        self._take_told(file.name, told)
+        if holds_platform_answer(answer) or not (found or told != NOTHING_TOLD):
             self._keep(Kind.CHAIN, file.name, _bytes_of(file))
+
+    def _take_told(self, name: str, told: ToldMeasurement) -> None:
+        for part in ("measurement", "version", "policy", "report"):
+            value = getattr(told, part)
+            if value is not None and self._told.setdefault(part, value) != value:
+                raise ambiguous_files(name, f"a {part}")
+        for kind in (Kind.MEASUREMENT, Kind.REPORT):
+            if getattr(told, kind.value) is not None:
+                self._read.append((name, kind.value))
 
     def _keep(self, kind: Kind, name: str, data: bytes) -> None:
         self._read.append((name, kind.value))
@@ -234,7 +251,7 @@ class _Collection:
             self._chain.append((name, data))
             return
         if self._public.setdefault(kind, data) != data:
-            raise _ambiguous(name, f"a {kind.value}")
+            raise ambiguous_files(name, f"a {kind.value}")
         if kind is Kind.PAYLOAD and (len(data) % 16 or len(data) > KVM_LIMIT):
             self._warnings.append(
                 f"{name}: its {len(data)} bytes are no payload that KVM takes: a multiple of 16,"
@@ -260,12 +277,28 @@ def _as_answer(file: GivenFile) -> Mapping[str, object] | None:
     return found if isinstance(found, dict) else None
 
 
+def _refuse_bare_mac(file: GivenFile) -> None:
+    """Its 32 bytes would pass for TEK and TIK."""
+    if file.kind is None and re.split(r"[/\\]", file.name)[-1].startswith(_MAC_FILE):
+        if isinstance(file.content, Secret):
+            file.content.wipe()
+        raise measurement_without_nonce(file.name)
+
+
+def _tells_measurement(file: GivenFile) -> bool:
+    """Whether a file is to hold what a host told of its VM: by name, or by its first words."""
+    kind = file.kind or kind_by_name(file.name)
+    if kind in (Kind.MEASUREMENT, Kind.REPORT):
+        return True
+    return kind is None and _LAUNCH_TABLE.search(_bytes_of(file)[:LARGEST_ANSWER]) is not None
+
+
 def _recognise_one(file: GivenFile) -> tuple[Kind, bytes]:
     content = _bytes_of(file)
     if not content:
-        raise _unknown(file.name, "It is empty.")
+        raise unknown_file(file.name, "It is empty.")
     refuse_pem(content, file.name)
-    hint = file.kind or _hint(file.name)
+    hint = file.kind or kind_by_name(file.name)
     if is_archive(content) or hint is Kind.CHAIN:
         return Kind.CHAIN, content
     data = _decoded(content, file.name, hint)
@@ -286,8 +319,11 @@ def _by_size(name: str, data: bytes, hint: Kind | None) -> Kind:
     for kind in (Kind.SESSION, Kind.HEADER, *_KEYS):
         if len(data) == _SIZES[kind]:
             return kind
+    if len(data) in (MEASUREMENT_SIZE, REPORT_SIZE):
+        kind = Kind.MEASUREMENT if len(data) == MEASUREMENT_SIZE else Kind.REPORT
+        raise which_kind(name, len(data), f"a {kind.value} or a packet's payload", kind)
     if hint is not None and hint is not Kind.CHAIN:
-        raise _wrong_size(name, hint, len(data))
+        raise wrong_size(name, hint, len(data), _SIZES[hint])
     # Large enough and not ours: certificates in some layout, or nothing we know.
     return Kind.CHAIN
 
@@ -327,12 +363,6 @@ def is_owners_certificate(data: bytes) -> bool:
     )
 
 
-def _hint(name: str) -> Kind | None:
-    """What a file's name says it is, as peers name their files."""
-    stem = re.split(r"[/\\]", name)[-1].partition(".")[0].lower().replace("-", "_")
-    return next((kind for pattern, kind in _NAME_HINTS if pattern.search(stem)), None)
-
-
 def _only_key_of(size: int) -> Kind | None:
     return Kind.TK if size == BOTH_KEYS_SIZE else None
 
@@ -340,52 +370,4 @@ def _only_key_of(size: int) -> Kind | None:
 def _check_size(name: str, kind: Kind, data: bytes) -> None:
     wanted = _SIZES.get(kind)
     if wanted is not None and len(data) != wanted:
-        raise _wrong_size(name, kind, len(data))
-
-
-# -- errors ------------------------------------------------------------------------
-
-
-def _unknown(name: str, problem: str) -> BadInput:
-    return BadInput(
-        "unknown-file",
-        name,
-        problem,
-        "Give certificates, GODH, launch blob, transport keys, or a packet's header or payload.",
-    )
-
-
-def _wrong_size(name: str, kind: Kind, size: int) -> BadInput:
-    return BadInput(
-        "wrong-size",
-        name,
-        f"It holds {size} bytes; a {kind.value} has {_SIZES[kind]}.",
-        "The file is cut short, or it is another one.",
-    )
-
-
-def _which_kind(name: str, size: int) -> BadInput:
-    return BadInput(
-        "which-kind",
-        name,
-        f"Its {size} bytes may be TEK, TIK or a packet's payload, and its name does not say which.",
-        f"Say it, as in `tek={name}`.",
-    )
-
-
-def _ambiguous(name: str, what: str) -> BadInput:
-    return BadInput(
-        "ambiguous-files",
-        name,
-        f"It holds {what}, and so does a file before it.",
-        "Give the files of one launch only.",
-    )
-
-
-def _keys_in_text(name: str) -> BadInput:
-    return BadInput(
-        "keys-in-text",
-        name,
-        "It holds transport keys as text.",
-        "Keys are read in binary only, from files of 16 or 32 bytes.",
-    )
+        raise wrong_size(name, kind, len(data), wanted)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -21,6 +21,7 @@ from .certificate_archive import ARCHIVE_NAME, write_archive
 from .chain import PlatformCertificates, Role
 from .chain_files import is_signed_cek
 from .peer_files import LaunchFiles
+from .peer_names import VERSION_FIELDS
 
 
 class Form(StrEnum):
@@ -42,7 +43,8 @@ class OutputFile:
     """A file to be written; TEK and TIK come as a Secret. ``parts`` says what of the launch it is.
 
     The parts are ``pdh``, ``pek``, ``oca``, ``cek``, ``ask``, ``ark``, ``chip_id``, ``godh``,
-    ``session``, ``tek``, ``tik``, ``header``, ``payload``.
+    ``session``, ``tek``, ``tik``, ``header``, ``payload``, ``measurement`` and ``nonce``, ``api``
+    (with the build), ``policy``, ``report``.
     """
 
     name: str
@@ -55,6 +57,10 @@ _SIGNED_CHAINS: Final = (Form.SEVCTL, Form.SEVCTL_FULL, Form.SEV_TOOL_ZIP)
 _UNSIGNED_CEK: Final = (
     "The CEK is the host's, which AMD did not sign: without AMD's copy of it no chain verifies."
 )
+_MEASURED: Final = ("measurement", "nonce")
+_MAC_SIZE: Final = 32
+_Row = tuple[str, str | int, tuple[str, ...]]
+"""A field's name, its value, and the parts of a launch that it holds."""
 _SHORT: Final = ("pdh", *_HOST_CHAIN)
 _AMD: Final = ("ask", "ark")
 
@@ -111,6 +117,15 @@ def _parts(files: LaunchFiles) -> Iterator[str]:
     for part in ("godh", "session", "tek", "tik", "header", "payload"):
         if getattr(files, part) is not None:
             yield part
+    told = files.told
+    for part, value in (
+        *((name, told.measurement) for name in _MEASURED),
+        ("api", told.version),
+        ("policy", told.policy),
+        ("report", told.report),
+    ):
+        if value is not None:
+            yield part
 
 
 class _Writer:
@@ -140,6 +155,12 @@ class _Writer:
             )
         yield from self._raw("payload", "packaged_secret.bin")
         yield from self._raw("header", "packaged_secret_header.bin")
+        if (measured := self._files.told.measurement) is not None:
+            # What its calc_measurement writes, to be compared with: the MAC without the nonce.
+            mac = measured[:_MAC_SIZE]
+            yield OutputFile("calc_measurement_out.bin", mac, ("measurement",))
+            yield OutputFile("calc_measurement_out.txt", mac.hex().encode(), ("measurement",))
+        yield from self._report("attestation_report.bin")
 
     def sev_tool_zip(self) -> Iterator[OutputFile]:
         singles = tuple(self._single_certificates())
@@ -165,6 +186,8 @@ class _Writer:
                 yield OutputFile(f"{self._name}_{part}.bin", _copied(key), (part,))
         yield from self._raw("header", f"{self._name}_header.bin")
         yield from self._raw("payload", f"{self._name}_payload.bin")
+        yield from self._measured_base64(f"{self._name}_measurement.b64")
+        yield from self._report(f"{self._name}_report.bin")
 
     def qemu(self) -> Iterator[OutputFile]:
         if self._has("pdh"):
@@ -175,19 +198,23 @@ class _Writer:
             yield OutputFile(f"{self._name}_cert_chain.b64", chain, _HOST_CHAIN)
         for part in ("godh", "session", "header", "payload"):
             yield from self._base64(part, f"{self._name}_{part}.b64")
+        yield from self._measured_base64(f"{self._name}_measurement.b64")
 
     def libvirt(self) -> Iterator[OutputFile]:
-        # The names that its XML and virsh use: <dhCert>, <session>, --secrethdr, --secret.
+        # What virsh prints, and the names that XML and virsh use: <dhCert>, <session>,
+        # --secrethdr, --secret.
+        yield from self._table("nodesevinfo", 18, self._platform_rows())
         yield from self._base64("godh", f"{self._name}_dhCert.b64")
         yield from self._base64("session", f"{self._name}_session.b64")
         yield from self._base64("header", f"{self._name}_secrethdr.b64")
         yield from self._base64("payload", f"{self._name}_secret.b64")
+        yield from self._table("domlaunchsecinfo", 15, self._told_rows(_VIRSH_NAMES))
 
     def virtctl(self) -> Iterator[OutputFile]:
-        yield from self._json("certChain")
+        yield from self._json("certChain", _VIRTCTL_NAMES)
 
     def json(self) -> Iterator[OutputFile]:
-        yield from self._json("cert-chain")
+        yield from self._json("cert-chain", _QEMU_NAMES)
 
     def amd(self) -> Iterator[OutputFile]:
         if self._has(*_AMD):
@@ -223,29 +250,66 @@ class _Writer:
         if data is not None:
             yield OutputFile(name, as_base64(data, self._wrap), (part,))
 
-    def _json(self, chain_key: str) -> Iterator[OutputFile]:
-        """One object with what query-sev-capabilities and KubeVirt's commands call these parts."""
-        content: dict[str, str] = {}
-        parts: list[str] = []
+    def _measured_base64(self, name: str) -> Iterator[OutputFile]:
+        if (measured := self._files.told.measurement) is not None:
+            yield OutputFile(name, as_base64(measured, self._wrap), _MEASURED)
 
-        def put(key: str, data: bytes, *names: str) -> None:
-            content[key] = base64.b64encode(data).decode()
-            parts.extend(names)
+    def _report(self, name: str) -> Iterator[OutputFile]:
+        if (report := self._files.told.report) is not None:
+            yield OutputFile(name, report, ("report",))
 
+    def _table(self, command: str, width: int, rows: Iterable[_Row]) -> Iterator[OutputFile]:
+        """As virsh prints the answer to a command, names in a column of ``width``."""
+        found = tuple(rows)
+        if found:
+            text = "".join(f"{name:<{width}}: {value}\n" for name, value, _ in found)
+            parts = tuple(part for _, _, parts in found for part in parts)
+            yield OutputFile(f"{self._name}_{command}.txt", text.encode(), parts)
+
+    def _platform_rows(self, chain_key: str = "cert-chain") -> Iterator[_Row]:
         if self._has("pdh"):
-            put("pdh", self._certificate("pdh"), "pdh")
+            yield "pdh", _text(self._certificate("pdh")), ("pdh",)
         if self._has(*_HOST_CHAIN):
-            put(chain_key, self._host_chain(), *_HOST_CHAIN)
+            yield chain_key, _text(self._host_chain()), _HOST_CHAIN
         if (chip_id := self._files.certificates.chip_id) is not None:
-            put("cpu0-id", chip_id, "chip_id")
+            yield "cpu0-id", _text(chip_id), ("chip_id",)
+
+    def _told_rows(self, names: Mapping[str, str]) -> Iterator[_Row]:
+        """Measurement, version and policy; ``names`` says what a program calls them."""
+        told = self._files.told
+        if told.measurement is not None:
+            yield names["measurement"], _text(told.measurement), _MEASURED
+        if told.version is not None:
+            version = told.version
+            numbers = (version.api_major, version.api_minor, version.build)
+            for name, number in zip(VERSION_FIELDS, numbers, strict=True):
+                yield names[name], number, ("api",)
+        if told.policy is not None:
+            yield names["policy"], told.policy, ("policy",)
+
+    def _json(self, chain_key: str, names: Mapping[str, str]) -> Iterator[OutputFile]:
+        """One object with what query-sev-capabilities and KubeVirt's commands call these parts."""
+        rows = [*self._platform_rows(chain_key)]
         for part, key in _LAUNCH_KEYS.items():
             if (data := getattr(self._files, part)) is not None:
-                put(key, data, part)
-        if content:
+                rows.append((key, _text(data), (part,)))
+        rows += self._told_rows(names)
+        if rows:
+            content = {name: value for name, value, _ in rows}
             text = json.dumps(content, indent=2).encode() + b"\n"
-            yield OutputFile(f"{self._name}.json", text, tuple(parts))
+            parts = tuple(part for _, _, parts in rows for part in parts)
+            yield OutputFile(f"{self._name}.json", text, parts)
 
 
+_VIRSH_NAMES: Final = {name: f"sev-{name}" for name in ("measurement", *VERSION_FIELDS, "policy")}
+_QEMU_NAMES: Final = {"measurement": "data", **{name: name for name in (*VERSION_FIELDS, "policy")}}
+_VIRTCTL_NAMES: Final = {
+    "measurement": "measurement",
+    "api-major": "apiMajor",
+    "api-minor": "apiMinor",
+    "build-id": "buildID",
+    "policy": "policy",
+}
 _LAUNCH_KEYS: Final = {
     "godh": "dhCert",
     "session": "session",
@@ -263,18 +327,22 @@ _WRITERS: Final[dict[Form, Callable[[_Writer], Iterator[OutputFile]]]] = {
     Form.JSON: _Writer.json,
     Form.AMD: _Writer.amd,
 }
-_LAUNCH_PARTS: Final = "or GODH, launch blob, or a packet's header or payload"
+_LAUNCH_PARTS: Final = "GODH, launch blob, a packet's header or payload, or a measurement"
 _NEEDS: Final = {
-    Form.SEV_TOOL: "it takes certificates, launch material, both keys, or a packet",
+    Form.SEV_TOOL: "it takes certificates, launch material, both keys, a packet or a measurement",
     Form.SEV_TOOL_ZIP: "it takes certificates",
     Form.SEVCTL: f"it takes PDH, PEK, OCA and CEK together, keys, {_LAUNCH_PARTS}",
     Form.SEVCTL_FULL: f"it takes all six certificates together, keys, {_LAUNCH_PARTS}",
     Form.QEMU: f"it takes a PDH, PEK with OCA and CEK, {_LAUNCH_PARTS}",
-    Form.LIBVIRT: "it takes GODH, launch blob, or a packet's header or payload",
+    Form.LIBVIRT: f"it takes a PDH, PEK with OCA and CEK, {_LAUNCH_PARTS}",
     Form.VIRTCTL: f"it takes a PDH, PEK with OCA and CEK, {_LAUNCH_PARTS}",
     Form.JSON: f"it takes a PDH, PEK with OCA and CEK, {_LAUNCH_PARTS}",
     Form.AMD: "it takes ASK and ARK together",
 }
+
+
+def _text(data: bytes) -> str:
+    return base64.b64encode(data).decode()
 
 
 def _joined(tek: Secret, tik: Secret) -> Secret:

@@ -16,6 +16,7 @@ from watchword.core.hosts.exchange_replies import read_text
 from watchword.core.hosts.exchange_texts import answer_text, turn_text, unwrap
 from watchword.core.hosts.exchange_turns import Turn
 from watchword.core.hosts.urls import ExchangeAddress
+from watchword.core.sev.certificate_archive import write_archive
 from watchword.core.sev.chain_files import recognise
 from watchword.core.simulator import PlatformKeys
 
@@ -58,6 +59,12 @@ def split(text, width=76):
     return "\n".join(text[at : at + width] for at in range(0, len(text), width))
 
 
+def zipped(keys):
+    """As sev-tool before `zip -j` packs it: the folders are in the names."""
+    parts = {"pdh": keys.pdh, "pek": keys.pek, "oca": keys.oca, "cek": keys.cek}
+    return write_archive({f"home/op/{name}.cert": data for name, data in parts.items()})
+
+
 FORMS = {
     "QMP's answer": lambda k: {"qmp.json": json.dumps({"return": answer(k), "id": 3})},
     "its inside": lambda k: {"a.json": json.dumps(answer(k), indent=2)},
@@ -77,6 +84,12 @@ FORMS = {
     "base64 files": lambda k: {"pdh.b64": b64(k.pdh), "chain.b64": split(b64(k.pek_oca_cek))},
     "sevctl export": lambda k: {"chain.cert": k.pdh + k.pek_oca_cek},
     "sevctl export --full": lambda k: {"full.cert": k.full_chain},
+    "sev-tool's zip": lambda k: {"certs_export.zip": zipped(k)},
+    "virtctl sev fetch-cert-chain": lambda k: {
+        "chain.json": json.dumps(
+            {"pdh": b64(k.pdh), "certChain": b64(k.pek_oca_cek), "cpu0Id": b64(k.chip_id)}, indent=2
+        )
+    },
     "certificates and domcapabilities": lambda k: {
         "pdh.cert": k.pdh,
         "cert_chain.cert": k.pek_oca_cek,
@@ -99,7 +112,7 @@ def test_certificates_are_read_in_each_form(keys, host, tmp_path, form):
     chain = recognise([("pdh", found.pdh), ("chain", found.cert_chain)]).certificates
     assert (chain.pdh, chain.pek) == (keys.pdh, keys.pek)
     assert chain.cek is not None
-    says_chip = form not in ("raw files", "base64 files") and "sevctl" not in form
+    says_chip = form not in ("raw files", "base64 files", "sev-tool's zip") and "sevctl" not in form
     assert found.cpu_id == (keys.chip_id if says_chip else None)
     if "domcapabilities" in form:
         assert (found.cbitpos, found.reduced_phys_bits) == (47, 1)
@@ -203,6 +216,49 @@ def test_measurement_and_report_are_told_apart_by_their_length():
     measured = {"return": {"data": b64(bytes(48))}}
     reported = {"return": {"data": b64(bytes(208))}}
     assert fields(json.dumps([measured, reported])).keys() == {"measurement", "report"}
+
+
+MEASURED = bytes(range(128, 176))
+VERSION = {"api-major": 1, "api-minor": 55, "build-id": 24, "policy": 5}
+VIRTCTL = {"apiMajor": 1, "apiMinor": 55, "buildID": 24, "policy": 5, "loaderSHA": "ab" * 32}
+VIRSH = {f"sev-{name}": value for name, value in VERSION.items()}
+MEASUREMENTS = {
+    "virtctl sev query-measurement": {
+        "m.json": json.dumps({"measurement": b64(MEASURED), **VIRTCTL}, indent=2)
+    },
+    "virsh domlaunchsecinfo": {"m.txt": virsh_table({"sev-measurement": b64(MEASURED), **VIRSH})},
+    "base64 beside QMP's answer": {"m.b64": b64(MEASURED) + "\n", "v.json": json.dumps(VERSION)},
+    "raw beside QMP's answer": {"m.bin": MEASURED, "v.json": json.dumps({"return": VERSION})},
+}
+
+
+@pytest.mark.parametrize("form", MEASUREMENTS)
+def test_measurements_are_read_in_each_form(host, tmp_path, form):
+    folder = tmp_path / "vm1" / "3-measurement-from-host"
+    folder.mkdir(parents=True)
+    for name, content in MEASUREMENTS[form].items():
+        (folder / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+    assert asyncio.run(host.measurement()) == MEASURED
+    state = asyncio.run(host.state())
+    assert (state.api_major, state.api_minor, state.build, state.policy) == (1, 55, 24, 5)
+
+
+def test_a_mac_in_hex_is_no_measurement(host, tmp_path):
+    folder = tmp_path / "vm1" / "3-measurement-from-host"
+    folder.mkdir(parents=True)
+    (folder / "calc_measurement_out.txt").write_text("ab" * 32)
+    with pytest.raises(AnswerPending):
+        asyncio.run(host.measurement())
+
+
+@pytest.mark.parametrize("form", [bytes, b64])
+def test_sev_tools_file_of_a_report_is_read(host, tmp_path, form):
+    report = bytes(range(48)) + bytes([200] * 160)
+    host.accept_pasted(5, '{"return": {"state": "running", "policy": 5}}')
+    content = form(report)
+    path = tmp_path / "vm1" / "5-running-from-host" / "attestation_report.bin"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    assert asyncio.run(host.attestation_report(report[:16])) == report
 
 
 def test_a_word_that_it_runs_has_to_name_the_launch(host):

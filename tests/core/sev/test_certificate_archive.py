@@ -6,6 +6,7 @@ from __future__ import annotations
 import io
 import struct
 import tracemalloc
+import warnings
 import zipfile
 
 import pytest
@@ -88,10 +89,28 @@ def test_what_is_written_is_read_again_and_the_same_each_time(singles):
 
 @pytest.mark.parametrize(
     "name",
-    ["../pdh.cert", "/etc/pdh.cert", "a/pdh.cert", "a\\pdh.cert", "c:pdh.cert", ".pdh", "a/"],
+    [
+        "../pdh.cert",
+        "a/../pdh.cert",
+        "./pdh.cert",
+        "/etc/pdh.cert",
+        "a//pdh.cert",
+        "a\\pdh.cert",
+        "c:pdh.cert",
+        ".pdh",
+        "a/.pdh",
+        "a/",
+        "a/" * 16 + "pdh.cert",
+    ],
 )
 def test_names_that_lead_somewhere_are_refused(name, made):
     assert "lead out" in refusal(packed({name: made["pdh"]}))
+
+
+def test_the_folders_that_older_sev_tools_pack_along_are_left_out(singles, made):
+    found = read_archive(packed({f"home/me/certs/{n}": d for n, d in singles.items()}), "FILE")
+    assert found == tuple(singles.items())
+    assert "same name" in refusal(packed({"a/pdh.cert": made["pdh"], "b/pdh.cert": b"x"}))
 
 
 def test_a_name_that_ends_at_a_nul_is_refused(made):
@@ -162,3 +181,24 @@ def test_a_mutated_archive_gives_files_or_a_refusal(data):
         mutated[data.draw(st.integers(0, len(mutated) - 1))] = data.draw(st.integers(0, 255))
     found = outcome(read_archive, bytes(mutated), "FILE")
     assert isinstance(found, tuple) or found.code == "bad-archive"
+
+
+NAMES = st.text(st.sampled_from("ab./\\:\0é"), min_size=1, max_size=12)
+
+
+@given(st.lists(st.tuples(NAMES, st.binary(max_size=50), st.booleans()), max_size=20))
+def test_whatever_names_an_archive_holds_those_that_come_out_are_plain(entries):
+    out = io.BytesIO()
+    with warnings.catch_warnings(), zipfile.ZipFile(out, "w") as archive:
+        warnings.simplefilter("ignore")  # two files of one name
+        for name, data, packs in entries:
+            packing = zipfile.ZIP_DEFLATED if packs else zipfile.ZIP_STORED
+            archive.writestr(zipfile.ZipInfo(name), data, packing)
+    found = outcome(read_archive, out.getvalue(), "FILE")
+    if isinstance(found, BadInput):
+        assert found.code == "bad-archive"
+        return
+    names = [name for name, _ in found]
+    assert len(set(names)) == len(names) <= 16
+    assert all(name and name[0] != "." and not set(name) & set("/\\:\0") for name in names)
+    assert [data for _, data in found] == [data for _, data, _ in entries]

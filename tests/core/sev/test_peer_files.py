@@ -17,11 +17,11 @@ from watchword.core.sev import peer_files, secret_packet, secret_table, session
 from watchword.core.sev.chain import PlatformCertificates
 from watchword.core.sev.peer_files import (
     GivenFile,
-    Kind,
     is_key_size,
     is_owners_certificate,
     recognise_files,
 )
+from watchword.core.sev.peer_names import Kind
 
 from . import chain_maker as raw
 from .conftest import outcome

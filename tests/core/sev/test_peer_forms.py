@@ -12,6 +12,8 @@ import pytest
 from watchword.core.errors import UsageError
 from watchword.core.secret import Secret
 from watchword.core.sev.chain import PlatformCertificates
+from watchword.core.sev.firmware_version import FirmwareVersion
+from watchword.core.sev.measurement_files import ToldMeasurement
 from watchword.core.sev.peer_files import GivenFile, LaunchFiles, recognise_files
 from watchword.core.sev.peer_forms import Form, as_base64, cautions, files_of_form, left_out
 
@@ -22,6 +24,11 @@ KEYS = hashlib.sha256(b"transport keys").digest()
 HEADER = bytes(4) + bytes(range(1, 49))
 PAYLOAD = bytes(range(64))
 SESSION = bytes(range(128))
+TOLD = ToldMeasurement(
+    bytes(range(200, 248)), FirmwareVersion(1, 55, 24), 0x2F, bytes(range(207, -1, -1))
+)
+LAUNCH = ("godh", "session", "tek", "tik", "header", "payload")
+HOST_SAYS = ("measurement", "nonce", "api", "policy", "report")
 ROLES = ("pdh", "pek", "oca", "cek", "ask", "ark")
 
 
@@ -36,6 +43,7 @@ def everything(made):
         Secret(KEYS[16:]),
         HEADER,
         PAYLOAD,
+        TOLD,
     )
 
 
@@ -68,6 +76,9 @@ NAMES = {
         "tmp_tk.bin",
         "packaged_secret.bin",
         "packaged_secret_header.bin",
+        "calc_measurement_out.bin",
+        "calc_measurement_out.txt",
+        "attestation_report.bin",
     ],
     Form.SEV_TOOL_ZIP: ["certs_export.zip"],
     Form.SEVCTL: [
@@ -78,6 +89,8 @@ NAMES = {
         "vm1_tik.bin",
         "vm1_header.bin",
         "vm1_payload.bin",
+        "vm1_measurement.b64",
+        "vm1_report.bin",
     ],
     Form.QEMU: [
         "vm1_pdh.b64",
@@ -86,8 +99,16 @@ NAMES = {
         "vm1_session.b64",
         "vm1_header.b64",
         "vm1_payload.b64",
+        "vm1_measurement.b64",
     ],
-    Form.LIBVIRT: ["vm1_dhCert.b64", "vm1_session.b64", "vm1_secrethdr.b64", "vm1_secret.b64"],
+    Form.LIBVIRT: [
+        "vm1_nodesevinfo.txt",
+        "vm1_dhCert.b64",
+        "vm1_session.b64",
+        "vm1_secrethdr.b64",
+        "vm1_secret.b64",
+        "vm1_domlaunchsecinfo.txt",
+    ],
     Form.VIRTCTL: ["vm1.json"],
     Form.JSON: ["vm1.json"],
     Form.AMD: ["ask_ark.cert"],
@@ -103,7 +124,9 @@ def test_the_names_are_those_that_the_tools_use(everything, form):
 @pytest.mark.parametrize("form", Form)
 def test_what_is_written_is_recognised_again(everything, form):
     outputs = files_of_form(form, everything, "vm1")
-    again = recognise_files(GivenFile(one.name, one.data) for one in outputs)
+    # A MAC without its nonce is of use to nobody but sev-tool.
+    kept = [one for one in outputs if not one.name.startswith("calc_measurement_out")]
+    again = recognise_files(GivenFile(one.name, one.data) for one in kept)
     lost = set(left_out(everything, outputs))
     before, after = parts(everything), parts(again.files)
     for part, old, new in zip(
@@ -113,26 +136,31 @@ def test_what_is_written_is_recognised_again(everything, form):
     for role in (*ROLES, "chip_id"):
         old, new = getattr(before[0], role), getattr(after[0], role)
         assert new == (None if role in lost else old)
+    told = again.files.told
+    assert told.measurement == (None if "nonce" in lost else TOLD.measurement)
+    assert told.version == (None if "api" in lost else TOLD.version)
+    assert told.policy == (None if "policy" in lost else TOLD.policy)
+    assert told.report == (None if "report" in lost else TOLD.report)
     assert again.warnings == ()
 
 
 @pytest.mark.parametrize(
     ("form", "lost"),
     [
-        (Form.SEV_TOOL, ("chip_id",)),
-        (Form.SEV_TOOL_ZIP, ("chip_id", "godh", "session", "tek", "tik", "header", "payload")),
-        (Form.SEVCTL, ("ask", "ark", "chip_id")),
-        (Form.SEVCTL_FULL, ("chip_id",)),
-        (Form.QEMU, ("ask", "ark", "chip_id", "tek", "tik")),
-        (Form.LIBVIRT, (*ROLES, "chip_id", "tek", "tik")),
-        (Form.VIRTCTL, ("ask", "ark", "tek", "tik")),
-        (Form.JSON, ("ask", "ark", "tek", "tik")),
-        (Form.AMD, ("pdh", "pek", "oca", "cek", "chip_id", "godh", "session")),
+        (Form.SEV_TOOL, ("chip_id", "nonce", "api", "policy")),
+        (Form.SEV_TOOL_ZIP, ("chip_id", *LAUNCH, *HOST_SAYS)),
+        (Form.SEVCTL, ("ask", "ark", "chip_id", "api", "policy")),
+        (Form.SEVCTL_FULL, ("chip_id", "api", "policy")),
+        (Form.QEMU, ("ask", "ark", "chip_id", "tek", "tik", "api", "policy", "report")),
+        (Form.LIBVIRT, ("ask", "ark", "tek", "tik", "report")),
+        (Form.VIRTCTL, ("ask", "ark", "tek", "tik", "report")),
+        (Form.JSON, ("ask", "ark", "tek", "tik", "report")),
+        (Form.AMD, ("pdh", "pek", "oca", "cek", "chip_id", *LAUNCH, *HOST_SAYS)),
     ],
 )
 def test_what_has_no_place_in_a_form_is_told(everything, form, lost):
     missing = left_out(everything, files_of_form(form, everything, "vm1"))
-    assert missing[: len(lost)] == lost
+    assert missing == lost
 
 
 def test_layouts_are_byte_for_byte_those_of_the_tools(everything, made):
@@ -149,9 +177,51 @@ def test_layouts_are_byte_for_byte_those_of_the_tools(everything, made):
 
 
 def test_json_has_the_names_of_the_program_it_is_for(everything):
-    shared = {"pdh", "cpu0-id", "dhCert", "session", "header", "secret"}
-    assert set(json.loads(written(Form.JSON, everything)["vm1.json"])) == {*shared, "cert-chain"}
-    assert set(json.loads(written(Form.VIRTCTL, everything)["vm1.json"])) == {*shared, "certChain"}
+    shared = {"pdh", "cpu0-id", "dhCert", "session", "header", "secret", "policy"}
+    qemu = {"cert-chain", "data", "api-major", "api-minor", "build-id"}
+    virtctl = {"certChain", "measurement", "apiMajor", "apiMinor", "buildID"}
+    assert set(json.loads(written(Form.JSON, everything)["vm1.json"])) == shared | qemu
+    assert set(json.loads(written(Form.VIRTCTL, everything)["vm1.json"])) == shared | virtctl
+
+
+def test_a_measurement_is_as_each_program_has_it(everything):
+    measured = base64.b64encode(TOLD.measurement)
+    tool = written(Form.SEV_TOOL, everything)
+    assert tool["calc_measurement_out.bin"] == TOLD.measurement[:32]
+    assert tool["calc_measurement_out.txt"] == TOLD.measurement[:32].hex().encode()
+    assert tool["attestation_report.bin"] == TOLD.report
+    assert written(Form.SEVCTL, everything)["vm1_measurement.b64"] == measured
+    assert written(Form.LIBVIRT, everything)["vm1_domlaunchsecinfo.txt"].decode() == (
+        f"sev-measurement: {measured.decode()}\nsev-api-major  : 1\nsev-api-minor  : 55\n"
+        "sev-build-id   : 24\nsev-policy     : 47\n"
+    )
+
+
+def test_a_platform_is_as_virsh_prints_it(everything, made):
+    table = written(Form.LIBVIRT, everything)["vm1_nodesevinfo.txt"].decode()
+    rows = [line.split(": ") for line in table.splitlines()]
+    assert [name for name, _ in rows] == [f"{n:<18}" for n in ("pdh", "cert-chain", "cpu0-id")]
+    assert base64.b64decode(rows[0][1]) == made["pdh"]
+
+
+def test_a_mac_without_its_nonce_never_passes_for_two_keys():
+    for content in (Secret(bytes(range(32))), b"ab" * 32):
+        error = outcome(recognise_files, [GivenFile("x/calc_measurement_out.bin", content)])
+        assert error.code == "measurement-without-nonce"
+        assert not isinstance(content, Secret) or content.wiped
+
+
+def test_a_measurement_or_report_without_a_name_is_asked_about():
+    for size, word in ((48, "measurement=x"), (208, "report=x")):
+        for content in (bytes([200]) * size, base64.b64encode(bytes([200]) * size)):
+            error = outcome(recognise_files, [GivenFile("x", content)])
+            assert (error.code, word in error.remedy) == ("which-kind", True)
+
+
+def test_two_measurements_are_not_those_of_one_launch():
+    files = [GivenFile(f"{n}_measurement.b64", base64.b64encode(bytes([n]) * 48)) for n in (1, 2)]
+    assert outcome(recognise_files, files).code == "ambiguous-files"
+    assert recognise_files(files[:1] * 2).files.told.measurement == bytes([1]) * 48
 
 
 def test_a_chain_as_the_host_gave_it_keeps_the_hosts_cek(everything, made, maker):

@@ -17,6 +17,7 @@ from ..guest.store import ProfileStore
 from ..sev.chain_files import LARGEST_FILE, recognise
 from .fleet import Fleet, FleetLaunch, StatedHost, certificate_paths, is_by_hand, planned
 from .guest_check import GuestFindings, look_at_guest
+from .host_warnings import fleet_host_warnings
 from .manifest import MOST_LAUNCHES, MOST_PROBLEMS, LaunchEntry, ReadManifest, read_manifest
 from .manifest_errors import ManifestInvalid, ManifestRefused
 from .ranges import count_of, launches_of, read_launch_name
@@ -64,7 +65,8 @@ def check_fleet(
     if told:
         raise ManifestRefused(field, told[:MOST_PROBLEMS], untold)
     limits = {name: host.limit for name, host in manifest.hosts.items() if host.limit is not None}
-    return Fleet(launches, tuple(found.warnings), limits)
+    warnings = (*found.warnings, *fleet_host_warnings(launches))
+    return Fleet(launches, warnings, limits)
 
 
 class _Check:

@@ -8,8 +8,10 @@ from ..hosts.urls import HostAddress, parse_host_url
 from .output import Console
 
 
-def note_host_warnings(host: str | HostAddress, console: Console) -> None:
-    """A note for each warning; raises UsageError for a URL that is none."""
+def note_host_warnings(host: str | HostAddress, console: Console) -> list[str]:
+    """A note for each warning, and the warnings; raises UsageError for a URL that is none."""
     address = parse_host_url(host) if isinstance(host, str) else host
-    for warning in host_warnings(address):
-        console.note(f"warning: {warning.text}")
+    warnings = [warning.text for warning in host_warnings(address)]
+    for warning in warnings:
+        console.note(f"warning: {warning}")
+    return warnings

@@ -15,7 +15,10 @@ from .new_files import NewFile, refuse_existing, write_new_files
 from .output import Console, Result
 
 if TYPE_CHECKING:
-    from ..handover.vm_order import VmOrder
+    from ..guest.profile import GuestProfile
+    from ..hosts.protocol import StartOrder
+    from ..launch.handing_over import Placement
+    from ..launch.start_files import StartForm
 
 _FORMS = ("qemu", "libvirt", "kubevirt")
 _WORDS = ("firmware", "kernel", "initrd", "cmdline", "disk", "monitor", "cpu")
@@ -81,12 +84,11 @@ def _add_placement(parser: argparse.ArgumentParser) -> None:
     add_desk_options(parser)
 
 
-def _order(arguments: argparse.Namespace, console: Console) -> VmOrder:
-    from ..launch.handing_over import Placement, vm_order  # noqa: PLC0415 - reads profiles
-    from ..launch.profile_plan import recorded_profile  # noqa: PLC0415 - as above
+def _placement(arguments: argparse.Namespace) -> Placement:
+    from ..launch.handing_over import Placement  # noqa: PLC0415 - reads profiles
 
     words = {name: getattr(arguments, name) for name in _WORDS}
-    placement = Placement(
+    return Placement(
         **words,
         vcpus=arguments.vcpus,
         memory=arguments.memory,
@@ -94,77 +96,74 @@ def _order(arguments: argparse.Namespace, console: Console) -> VmOrder:
         cbitpos=arguments.cbitpos,
         reduced_phys_bits=arguments.reduced_phys_bits,
     )
+
+
+def _prepared(
+    arguments: argparse.Namespace, console: Console
+) -> tuple[GuestProfile, StartOrder, str]:
+    """Profile, start order and host of a launch that is prepared."""
+    from ..launch.profile_plan import recorded_profile  # noqa: PLC0415 - reads profiles
+
     with opened_desk(arguments, console) as desk, desk.open(arguments.id) as run:
         start = run.start_order
         if start is None:
             raise _not_prepared(arguments.id)
-        return vm_order(recorded_profile(run.record), start, run.record.host, placement)
+        return recorded_profile(run.record), start, run.record.host
 
 
 def _handover(arguments: argparse.Namespace, console: Console) -> Result:
     _check_options(arguments)
     folder = Path(arguments.out)
-    order = _order(arguments, console)
-    texts, notes = _texts(arguments, order)
-    files = {name: folder / name for name in texts}
-    refuse_existing(files.values(), "--out", "Name a new folder.")
-    write_new_files([NewFile(files[name], text.encode(), "--out") for name, text in texts.items()])
-    from ..handover.requirements import Form, requirements  # noqa: PLC0415 - at the end only
+    from ..launch.start_files import start_files  # noqa: PLC0415 - parses XML
 
-    must = requirements(order, Form(arguments.form))
+    made = start_files(*_prepared(arguments, console), _placement(arguments), _form(arguments))
+    files = {name: folder / name for name in made.texts}
+    refuse_existing(files.values(), "--out", "Name a new folder.")
+    write_new_files(
+        [NewFile(files[name], text.encode(), "--out") for name, text in made.texts.items()]
+    )
     payload = {
         "launch": arguments.id,
         "form": arguments.form,
         "files": {name: str(path) for name, path in files.items()},
-        "changes": list(notes),
-        "requirements": list(must),
+        "changes": list(made.changes),
+        "requirements": list(made.must),
     }
     lines = [f"Wrote {path}." for path in files.values()]
-    lines += [f"In the domain {note}." for note in notes]
-    lines += ["", "What must be true of the host:", *(f"- {line}" for line in must)]
+    lines += [f"In the domain {note}." for note in made.changes]
+    lines += ["", "What must be true of the host:", *(f"- {line}" for line in made.must)]
     return Result(payload, tuple(lines))
 
 
-def _texts(arguments: argparse.Namespace, order: VmOrder) -> tuple[dict[str, str], tuple[str, ...]]:
-    """The files by their names, and what was changed in a domain that there was."""
-    from ..handover.vm_order import GODH_FILE, SESSION_FILE  # noqa: PLC0415 - with the rest
+def _form(arguments: argparse.Namespace) -> StartForm:
+    from ..handover.requirements import Form  # noqa: PLC0415 - with the rest
+    from ..launch.start_files import StartForm  # noqa: PLC0415 - parses XML
 
-    own = {GODH_FILE: order.sev.godh_base64, SESSION_FILE: order.sev.session_base64}
-    if arguments.form == "qemu":
-        from ..handover.qemu_command import (  # noqa: PLC0415 - the one that is asked for
-            CONFIG_FILE,
-            qemu_config,
-            qemu_script,
-        )
-
-        return {**own, "start.sh": qemu_script(order), CONFIG_FILE: qemu_config(order)}, ()
-    if arguments.form == "kubevirt":
-        from ..handover.kubevirt import kubevirt_manifest  # noqa: PLC0415 - as above
-
-        return {
-            **own,
-            f"{order.name}.yaml": kubevirt_manifest(order, arguments.claim, arguments.node),
-        }, ()
-    from ..handover.libvirt_domain import merged_domain, new_domain  # noqa: PLC0415 - as above
-
-    if arguments.merge is None:
-        return {f"{order.name}.xml": new_domain(order)}, ()
-    text, changes = merged_domain(order, _domain_file(arguments.merge, "--merge"), "--merge")
-    return {f"{order.name}.xml": text}, changes
+    merge = None
+    if arguments.merge is not None:
+        merge = (_domain_file(arguments.merge, "--merge"), "--merge")
+    return StartForm(
+        form=Form(arguments.form), merge=merge, claim=arguments.claim, node=arguments.node
+    )
 
 
 def _compare(arguments: argparse.Namespace, console: Console) -> Result:
     from ..handover.domain_differences import domain_differences  # noqa: PLC0415 - parses XML
     from ..handover.domain_xml import parse_domain  # noqa: PLC0415 - as above
+    from ..launch.handing_over import vm_order  # noqa: PLC0415 - reads profiles
 
     domain = parse_domain(_domain_file(arguments.domain, "--domain"), "--domain")
-    found = domain_differences(domain, _order(arguments, console))
+    order = vm_order(*_prepared(arguments, console), _placement(arguments))
+    found = domain_differences(domain, order)
     payload = {"launch": arguments.id, "differences": [one.as_json() for one in found]}
     if not found:
         line = "The domain has everything that the launch needs. Only the measurement proves it."
         return Result(payload, (line,))
+    from ..hosts.host_words import visible  # noqa: PLC0415 - at the end only
+
     lines = [
-        f"{one.where}: needed {one.expected!r}, found {one.found!r}. {one.consequence}"
+        f"{one.where}: needed “{visible(one.expected)}”, found “{visible(one.found)}”."
+        f" {one.consequence}"
         for one in found
     ]
     return Result(payload, tuple(lines), ExitStatus.REFUSED, _differs(len(found)))

@@ -12,6 +12,7 @@ from ..sev.chain import ChainReport, Link, Role, Root, Verdict, examine_chain
 from ..sev.platform import chain_refused, with_advisories
 from .command import HOST_HELP, Parser, Subparsers, add_command, add_group
 from .output import Console, Result, grouped
+from .peer_output import add_form_option
 from .platform_options import (
     add_cek_options,
     add_key_service_option,
@@ -56,8 +57,10 @@ def declare(subparsers: Subparsers[Parser]) -> None:
         "--out",
         metavar="FILE",
         required=True,
-        help="PDH|PEK|OCA|CEK in binary; with the ending .json also the chip id",
+        help="PDH|PEK|OCA|CEK in binary; with the ending .json also the chip id; with --form a"
+        " folder",
     )
+    add_form_option(export, "the certificates")
     fetch = add_command(
         group,
         "fetch-cek",

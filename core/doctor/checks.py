@@ -225,18 +225,30 @@ def _ssh(around: Surroundings) -> Check:
         around,
         "ssh",
         ("ssh", "-V"),
-        "Reaches hosts over SSH.",
+        "Reaches hosts over SSH (`--host qmp+ssh://…`, `libvirt+qemu+ssh://…`).",
         around.apt("openssh-client", "the OpenSSH client"),
     )
 
 
 def _libvirt(around: Surroundings) -> Check:
-    use = "Reaches hosts that run libvirt."
-    if around.has_module("libvirt"):
-        version = around.version_of("libvirt-python") or "of unknown version"
-        return Check("libvirt", False, Standing.OK, f"Python binding {version}", use)
-    remedy = around.apt("libvirt-clients", "libvirt's virsh")
-    return _program(around, "libvirt", ("virsh", "--version"), use, remedy)
+    return _program(
+        around,
+        "libvirt",
+        ("virsh", "--version"),
+        "Reaches hosts that run libvirt (`--host libvirt+…`).",
+        around.apt("libvirt-clients", "libvirt's virsh"),
+    )
+
+
+def _kubevirt(around: Surroundings) -> Check:
+    return _program(
+        around,
+        "kubevirt",
+        ("virtctl", "version", "--client"),
+        "Reaches VMs of a KubeVirt cluster (`--host kubevirt://…`).",
+        "Install virtctl of your cluster's version, from KubeVirt's releases; or use"
+        " exchange:///FOLDER.",
+    )
 
 
 # -- where it runs -----------------------------------------------------------------
@@ -310,6 +322,7 @@ _CHECKS: Final[tuple[Callable[[Surroundings], Check], ...]] = (
     _qemu,
     _ssh,
     _libvirt,
+    _kubevirt,
     _state_folder,
     _core_dumps,
     _clock,

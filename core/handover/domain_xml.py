@@ -17,6 +17,8 @@ LARGEST_DOMAIN: Final = 1 << 20
 """Bytes of one domain's XML; real ones have a few thousand."""
 _DEEPEST: Final = 40
 _QEMU_NAMESPACE: Final = "http://libvirt.org/schemas/domain/qemu/1.0"
+NAMESPACE: Final = "http://watchword.local/domain/1"
+"""Of the one element in a domain's metadata that is Watchword's."""
 
 
 class _Forbidden(Exception):
@@ -76,7 +78,8 @@ def _no_doctype(*declaration: object) -> None:
 
 def element_text(root: ET.Element) -> str:
     """A domain, or a part of one, as text, indented, ending in a newline."""
-    ET.register_namespace("qemu", _QEMU_NAMESPACE)
+    for prefix, namespace in (("qemu", _QEMU_NAMESPACE), ("watchword", NAMESPACE)):
+        ET.register_namespace(prefix, namespace)
     ET.indent(root)
     return ET.tostring(root, encoding="unicode") + "\n"
 

@@ -8,6 +8,7 @@ dhCert, policy.encryptedState, session), and pkg/util/launchsecurity for the pol
 from __future__ import annotations
 
 import json
+import re
 from typing import Final
 
 from ..errors import BadInput
@@ -19,13 +20,17 @@ _NODBG_ES: Final = 0x5
 POLICIES: Final = (_NODBG, _NODBG_ES)
 """The only policies that KubeVirt can start: NODBG always, ES by a switch, nothing else."""
 
+_LABEL: Final = r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?"
+_NAME: Final = re.compile(rf"(?=.{{1,63}}\Z){_LABEL}(?:\.{_LABEL})*", re.ASCII)
+"""A DNS subdomain (RFC 1123) that can also be the value of a label."""
+
 
 def kubevirt_manifest(order: VmOrder, claim: str, node: str | None = None) -> str:
     """The manifest as YAML (JSON is YAML), with what must be true in comments above.
 
     ``claim`` is the PersistentVolumeClaim that holds the encrypted disk, ``node`` the machine
-    that the launch was prepared for. Raises BadInput
-    ``policy-not-for-kubevirt`` and ``kernel-not-for-kubevirt``.
+    that the launch was prepared for. Raises BadInput ``policy-not-for-kubevirt``,
+    ``kernel-not-for-kubevirt`` and ``name-not-for-kubevirt``.
     """
     _check(order)
     comments = "".join(f"# - {line}\n" for line in requirements(order, Form.KUBEVIRT))
@@ -98,4 +103,14 @@ def _check(order: VmOrder) -> None:
             "kernel",
             "KubeVirt doesn't measure a kernel: it never asks QEMU for kernel-hashes=on.",
             "Use a guest that boots by GRUB from its encrypted disk.",
+        )
+    if not _NAME.fullmatch(order.name):
+        raise BadInput(
+            "name-not-for-kubevirt",
+            "name",
+            f"The VM would be called {order.name}, and names in Kubernetes have lower-case"
+            " letters, digits, dots and hyphens alone, and begin and end with a letter or digit.",
+            "Prepare the launch for the VM by its name in the cluster: `--host"
+            " kubevirt://NAMESPACE/VM`. Or rename the guest's profile.",
+            {"name": order.name},
         )

@@ -21,6 +21,14 @@ UNKNOWN_CBITPOS: Final = "CBITPOS"
 CONFIG_FILE: Final = "qemu.cfg"
 """The options file's name in what is said about it."""
 
+_LONGEST_LINE: Final = 1023
+"""Bytes with the newline; the rest would be read as a line of its own. Source: util/qemu-config.c,
+qemu_config_foreach."""
+_TOO_LONG: Final = (
+    f"# The options of start.sh that no file can hold, from -nodefaults on, and -readconfig"
+    f" {CONFIG_FILE}."
+)
+
 
 def qemu_arguments(order: VmOrder) -> tuple[str, ...]:
     """The program and its arguments; GODH and blob lie in the current folder."""
@@ -47,17 +55,18 @@ def qemu_script(order: VmOrder) -> str:
 def qemu_config(order: VmOrder) -> str:
     """The same as an options file: `qemu-system-x86_64 … -readconfig qemu.cfg`.
 
-    What -readconfig can't hold stands in the first lines. Raises BadInput
-    ``not-for-options-file`` for values with a quotation mark, for which it has no way.
+    What -readconfig can't hold stands in the first line, or, where that is too long, in the
+    script alone. Raises BadInput ``not-for-options-file`` for values with a quotation mark, for
+    which it has no way, and for those that are longer than a line can be.
     """
-    rest = shlex.join([PROGRAM, *_config_words(order), "-readconfig", CONFIG_FILE])
-    lines = [f"# {rest}"]
+    rest = "# " + shlex.join([PROGRAM, *_config_words(order), "-readconfig", CONFIG_FILE])
+    lines = [rest if _fits_a_line(rest) else _TOO_LONG]
     for group, identity, options in _groups(order):
         lines += ["", f'[{group} "{identity}"]' if identity else f"[{group}]"]
         for key, text in options.items():
             if key == "id" or (key == "qom-type" and group != "object"):
                 continue
-            lines.append(f'  {key} = "{_quotable(key, text)}"')
+            lines.append(_config_line(key, text))
     return "\n".join(lines) + "\n"
 
 
@@ -150,15 +159,28 @@ def _value(text: str) -> str:
     return text.replace(",", ",,")
 
 
-def _quotable(key: str, text: str) -> str:
+def _config_line(key: str, text: str) -> str:
     if '"' in text:
-        raise BadInput(
-            "not-for-options-file",
-            key,
-            "QEMU's options files have no way to write a quotation mark.",
-            "Use the start script instead, or rename the file.",
+        raise _not_for_file(key, "QEMU's options files have no way to write a quotation mark.")
+    line = f'  {key} = "{text}"'
+    if not _fits_a_line(line):
+        raise _not_for_file(
+            key, f"QEMU takes {_LONGEST_LINE} bytes of a line in its options files, and cuts it."
         )
-    return text
+    return line
+
+
+def _fits_a_line(line: str) -> bool:
+    return len(line.encode()) + len("\n") <= _LONGEST_LINE
+
+
+def _not_for_file(key: str, rule: str) -> BadInput:
+    return BadInput(
+        "not-for-options-file",
+        key,
+        rule,
+        "Give the file another, shorter name or place on the host; or start the VM by libvirt.",
+    )
 
 
 def _pairs(words: list[str]) -> Iterator[str]:

@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Final, Self
 
 from ..bounded_json import parse_json
 from ..errors import BadInput, HostError
+from .child_process import ChildProcess
 from .command_errors import Refusal, explain_refusal
 from .connection_errors import INJECT_COMMAND, OPEN_QUESTION
 from .host_words import visible
 from .kubevirt_url import KubevirtAddress
 from .libvirt_errors import malformed
 from .limits import DEFAULT_LIMITS, HostLimits
-from .process_end import end_process
 from .protocol import GuestState, PlatformAnswer, SevState, StartOrder, Technology
 from .replies import read_measurement, read_platform
 
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 _SYSTEM_FOLDERS: Final = ("/usr/local/bin", "/usr/bin", "/bin")
 _ENVIRONMENT: Final = ("HOME", "USER", "KUBECONFIG", "XDG_CONFIG_HOME", "TMPDIR", "HTTPS_PROXY")
+_REFUSED: Final = "kubevirt-refused"
 _U8: Final = 255
 _U32: Final = 2**32 - 1
 
@@ -85,12 +86,58 @@ class KubevirtHost:
         return PlatformAnswer(read.pdh, read.cert_chain, read.cpu_id, None, None)
 
     async def start(self, order: StartOrder) -> None:
-        """Give the waiting VM this launch's certificate and blob, by ``setup-session``."""
-        await self._sev(
-            "setup-session",
-            *("--session", base64.b64encode(order.launch_blob).decode()),
-            *("--dhcert", base64.b64encode(order.owner_dh_certificate).decode()),
-        )
+        """Give the waiting VM this launch's certificate and blob, by ``setup-session``.
+
+        A VM that is measured already was given a session before, and is left as it is: its
+        measurement tells whose. Raises HostError ``kubevirt-session-given`` for one that was
+        given a session and is not measured yet, ``kubevirt-not-waiting`` for one that waits
+        for none.
+        """
+        if await self._is_measured():
+            return
+        try:
+            await self._sev(
+                "setup-session",
+                *("--session", base64.b64encode(order.launch_blob).decode()),
+                *("--dhcert", base64.b64encode(order.owner_dh_certificate).decode()),
+            )
+        except HostError as error:
+            raise self._takes_no_session(error) or error from None
+
+    async def _is_measured(self) -> bool:
+        """Whether ``query-measurement`` is answered, which it is for a started VM alone."""
+        try:
+            await self._sev("query-measurement")
+        except HostError as error:
+            if error.code != _REFUSED:
+                raise
+            return False
+        return True
+
+    def _takes_no_session(self, error: HostError) -> HostError | None:
+        """What KubeVirt's refusal of a session means; None for one that is not known."""
+        if "Session already defined" in error.message:
+            return HostError(
+                "kubevirt-session-given",
+                "This VM was given a session already",
+                f"The VM of {self.url} has a session, and is not measured yet. A session is given"
+                " once: nothing was changed.",
+                "If it is this launch's, wait until the VM is paused (`virtctl sev"
+                f" query-measurement {self._address.name}` answers then), and resume the launch."
+                f" If not: `virtctl stop {self._address.name}`, start it anew, and resume.",
+                {"host": self.url},
+            )
+        if "is not in Scheduled phase" in error.message:
+            return HostError(
+                "kubevirt-not-waiting",
+                "This VM does not wait for a session",
+                f"The VM of {self.url} is not started yet, or it runs already: a session is taken"
+                " only while it is scheduled and waits for its owner.",
+                f"Have it started: `virtctl start {self._address.name}`. If it runs, stop it first;"
+                " what was started without this launch's session can't be launched by it.",
+                {"host": self.url},
+            )
+        return None
 
     async def state(self) -> GuestState:
         """By ``query-measurement``, which KubeVirt answers for a paused VM alone.
@@ -177,16 +224,11 @@ class KubevirtHost:
     async def _virtctl(self, *words: str, seconds: float | None = None) -> str:
         """What it prints; nothing of it is left running when this is cancelled."""
         limit = self._limits.command_seconds if seconds is None else seconds
-        process = await asyncio.create_subprocess_exec(
-            self._program,
-            *words,
-            *("--namespace", self._address.namespace),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            env=_environment(),
-            start_new_session=True,
-        )
+        command = (self._program, *words, "--namespace", self._address.namespace)
+        try:
+            process = await ChildProcess.start(command, _environment(), errors_apart=True)
+        except OSError as fault:
+            raise self._not_started(os.strerror(fault.errno or 0)) from None
         try:
             async with asyncio.timeout(limit):
                 out, errors = await asyncio.gather(
@@ -196,7 +238,7 @@ class KubevirtHost:
         except TimeoutError:
             raise self._timed_out(words, limit) from None
         finally:
-            await end_process(process)
+            await process.end()
         if status != 0:
             raise self._refused(words, errors)
         return out
@@ -213,25 +255,42 @@ class KubevirtHost:
     def _refused(self, words: tuple[str, ...], errors: str) -> HostError:
         if "fw_error" in errors and "inject-secret" in words:
             return explain_refusal(Refusal(INJECT_COMMAND, "GenericError", errors))
+        # virtctl ends the same way whether the cluster refused or the connection was lost.
+        question, details = _arrived(words)
         return HostError(
-            "kubevirt-refused",
+            _REFUSED,
             "KubeVirt refused the command",
-            f"{_named(words)} for {self.url} failed: “{visible(errors.strip())}”.",
+            f"{_named(words)} for {self.url} failed: “{visible(errors.strip())}”.{question}",
             "Check that the VM waits for its owner (launchSecurity.sev.attestation), and that you"
             " may use its sev subresource: `kubectl auth can-i`.",
-            {"host": self.url, "command": _named(words)},
+            {"host": self.url, "command": _named(words), **details},
+        )
+
+    def _not_started(self, why: str) -> HostError:
+        return HostError(
+            "virtctl-failed",
+            "virtctl could not be started",
+            f"KubeVirt's own client could not be started for {self.url}: {why}.",
+            "Check that `virtctl version --client` works here.",
+            {"host": self.url, "program": "virtctl"},
         )
 
     def _timed_out(self, words: tuple[str, ...], seconds: float) -> HostError:
-        injecting = "inject-secret" in words
+        question, details = _arrived(words)
         return HostError(
             "kubevirt-timeout",
             "The cluster does not answer",
-            f"{_named(words)} for {self.url} took more than {seconds:g} seconds."
-            + (OPEN_QUESTION if injecting else ""),
+            f"{_named(words)} for {self.url} took more than {seconds:g} seconds.{question}",
             "Check that the cluster answers: `kubectl get vmi`.",
-            {"host": self.url, **({"packet_arrived": "unknown"} if injecting else {})},
+            {"host": self.url, **details},
         )
+
+
+def _arrived(words: tuple[str, ...]) -> tuple[str, dict[str, object]]:
+    """What a failed command leaves open: words, and details of the error."""
+    if "inject-secret" not in words:
+        return "", {}
+    return OPEN_QUESTION, {"packet_arrived": "unknown"}
 
 
 def _named(words: tuple[str, ...]) -> str:

@@ -72,7 +72,7 @@ class LibvirtHost:
     async def connect(cls, address: LibvirtAddress, limits: HostLimits = DEFAULT_LIMITS) -> Self:
         """Reach the daemon. Raises HostError as in libvirt_errors.py, and ssh's own."""
         async with AsyncExitStack() as resources:
-            tunnel = await _tunnel(address, limits, resources)
+            tunnel = await open_tunnel(address, limits, resources)
             virsh = await Virsh.start(address.uri(tunnel), address.url, limits)
             resources.push_async_callback(virsh.close)
             host = cls(virsh, address, limits, resources.pop_all())
@@ -105,6 +105,15 @@ class LibvirtHost:
     async def domain_xml(self) -> str:
         """The domain's XML as it is defined, or as it runs; hostile, at most 1 MiB."""
         return await self._ask("dumpxml", await self._id(), _SECURE)
+
+    async def defined_xml(self) -> str:
+        """The domain's XML as it will be started; hostile, at most 1 MiB."""
+        return await self._ask("dumpxml", await self._id(), "--inactive", _SECURE)
+
+    async def define(self, text: str) -> None:
+        """Have the daemon keep this XML of the domain for its next start; nothing is started."""
+        with _files(domain=text.encode()) as paths:
+            await self._ask("define", paths["domain"])
 
     async def state(self) -> GuestState:
         """By ``domlaunchsecinfo`` and ``domstate``. Raises HostError ``sev-not-enabled``."""
@@ -184,8 +193,7 @@ class LibvirtHost:
             if await self._is_started_with(sev):
                 return  # by this launch, before it was interrupted, or by the operator
             raise _runs_already(self.url)
-        defined = await self._ask("dumpxml", domain, "--inactive", _SECURE)
-        text = secured_domain(sev, defined, _XML)
+        text = secured_domain(sev, await self.defined_xml(), _XML)
         seconds = self._limits.inject_seconds
         with _files(domain=text.encode()) as paths:
             await self._ask("create", paths["domain"], "--paused", seconds=seconds)
@@ -254,7 +262,7 @@ def _files(**contents: bytes) -> Iterator[dict[str, str]]:
         yield {name: str(path) for name, path in paths.items()}
 
 
-async def _tunnel(
+async def open_tunnel(
     address: LibvirtAddress, limits: HostLimits, resources: AsyncExitStack
 ) -> str | None:
     """The near end of a tunnel to the daemon's socket; None where none is needed."""

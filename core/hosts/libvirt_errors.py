@@ -35,6 +35,8 @@ def _known(pattern: str, code: str, title: str, message: str, remedy: str) -> _K
     return _Known(re.compile(pattern, re.IGNORECASE), code, title, message, remedy)
 
 
+_BROKEN: Final = "libvirt-unreachable"
+
 # libvirt's own words, as 6 to 11 say them in the C locale; the first that fits counts.
 _KNOWN: Final = (
     _known(
@@ -63,7 +65,7 @@ _KNOWN: Final = (
         r"No such file or directory|Connection refused|failed to connect|unable to connect"
         r"|no route to host|Name or service not known|Network is unreachable|timed? ?out"
         r"|Cannot recv data|End of file while reading|client socket is closed|Disconnected",
-        "libvirt-unreachable",
+        _BROKEN,
         "The libvirt daemon can't be reached",
         "Nobody answers there, or the connection broke.",
         "Check that libvirtd (or virtqemud) runs on the host, and the address.",
@@ -108,6 +110,9 @@ def explain_virsh(refused: VirshRefused, url: str) -> HostError:
     for known in _KNOWN:
         if known.pattern.search(refused.words):
             message = f"{known.message} It said: “{shown}”."
+            if known.code == _BROKEN:
+                message += _open_question(refused.command)
+                details |= _arrival(refused.command)
             return HostError(known.code, known.title, message, known.remedy, details)
     return HostError(
         "host-refused-command",
@@ -125,6 +130,17 @@ def not_installed(url: str) -> HostError:
         "There is no virsh here",
         f"{url} is reached with libvirt's own client, and none was found.",
         "Install it: `apt install libvirt-clients`.",
+        {"host": url, "program": "virsh", "package": "libvirt-clients"},
+    )
+
+
+def not_started(url: str, why: str) -> HostError:
+    """The system does not let virsh start."""
+    return HostError(
+        "virsh-failed",
+        "virsh could not be started",
+        f"libvirt's own client could not be started for {url}: {why}.",
+        "Check that `virsh --version` works here.",
         {"host": url, "program": "virsh", "package": "libvirt-clients"},
     )
 

@@ -21,6 +21,10 @@ LOCAL_WARNING: Final = (
 )
 """What is said of a real launch on a local host, in CLI, records and window."""
 
+_LOOPBACK_NAMES: Final = ("ip6-localhost", "ip6-loopback")
+"""As Debian's /etc/hosts has them for ::1, beside localhost. A name server could give them to
+somebody else: a connection that goes by such a name is warned of as any other one."""
+
 
 def is_local(host: str | HostAddress) -> bool:
     """Whether a host's URL or address leads to this machine, as far as can be told from it.
@@ -47,6 +51,8 @@ def local_warnings(host: str | HostAddress, *, simulated: bool) -> tuple[str, ..
 
 def _is_ours(host: str) -> bool:
     name = host.lower().rstrip(".")
+    if name in _LOOPBACK_NAMES:
+        return True
     own = socket.gethostname().lower()
     if name in (own, own.partition(".")[0]):
         return True

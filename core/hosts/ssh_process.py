@@ -6,7 +6,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import signal
 import subprocess
 from collections.abc import Sequence
 from typing import Final
@@ -14,6 +13,7 @@ from typing import Final
 from ..errors import HostError
 from .host_words import visible
 from .limits import HOST_WORDS
+from .process_end import exit_status, kill_group
 from .ssh_command import environment
 
 _PIECE: Final = 1 << 14
@@ -57,7 +57,7 @@ class SshProcess:
     @property
     def status(self) -> int | None:
         """Its exit status, negative for a signal; None while it runs."""
-        return self._process.poll()
+        return exit_status(self._process)
 
     @property
     def said(self) -> str:
@@ -82,12 +82,10 @@ class SshProcess:
 
     def close(self, seconds: float) -> None:
         """Kill it and what it started, and reap it, within so long; may be called again."""
-        # The group first: a ProxyCommand may hold the pipe. Reaped, its number is somebody else's.
-        if self._process.returncode is None:
-            with contextlib.suppress(OSError):
-                os.killpg(self._process.pid, signal.SIGKILL)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(seconds)
+        # The group first, before it is reaped: a ProxyCommand may hold the pipe.
+        kill_group(self._process)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(seconds)
         if self._stderr is not None:
             if not self._loop.is_closed():
                 self._loop.remove_reader(self._stderr)

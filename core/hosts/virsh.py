@@ -14,16 +14,17 @@ import shutil
 from typing import Final, Self
 
 from ..errors import HostError
+from .child_process import ChildProcess
 from .host_words import visible
 from .libvirt_errors import (
     VirshRefused,
     not_installed,
+    not_started,
     said_too_much,
     virsh_ended,
     virsh_timed_out,
 )
 from .limits import HostLimits
-from .process_end import end_process
 
 _SYSTEM_FOLDERS: Final = ("/usr/local/bin", "/usr/bin", "/bin", "/usr/sbin", "/sbin")
 _ENVIRONMENT: Final = (
@@ -39,7 +40,7 @@ _PLAIN: Final = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0
 class Virsh:
     """One virsh. Each command ends within its limit; afterwards, or after an error, close it."""
 
-    def __init__(self, process: asyncio.subprocess.Process, url: str, limits: HostLimits) -> None:
+    def __init__(self, process: ChildProcess, url: str, limits: HostLimits) -> None:
         self._process = process
         self._url = url
         self._limits = limits
@@ -52,18 +53,7 @@ class Virsh:
         Raises HostError ``virsh-missing``. Whether the daemon is there shows with the first
         command.
         """
-        program = shutil.which("virsh", path=_path())
-        if program is None:
-            raise not_installed(url)
-        process = await asyncio.create_subprocess_exec(
-            program,
-            *("--quiet", "--connect", uri),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-            env=_environment(),
-            start_new_session=True,
-        )
+        process = await start_virsh(uri, url, takes_input=True)
         return cls(process, url, limits)
 
     async def run(self, *words: str, seconds: float | None = None) -> str:
@@ -104,7 +94,7 @@ class Virsh:
         while (end := self._rest.find(marker)) < 0:
             if len(self._rest) > self._limits.message_bytes:
                 raise said_too_much(self._url, self._limits.message_bytes)
-            piece = b"" if stream is None else await stream.read(_PIECE)
+            piece = await stream.read(_PIECE)
             if not piece:
                 raise EOFError
             self._rest += piece
@@ -113,7 +103,22 @@ class Virsh:
 
     async def close(self) -> None:
         """End it with all that it started, within a moment; may be called again."""
-        await end_process(self._process)
+        await self._process.end()
+
+
+async def start_virsh(uri: str, url: str, *words: str, takes_input: bool = False) -> ChildProcess:
+    """virsh, connected to libvirt's ``uri``: for one command in ``words``, or for its input.
+
+    Raises HostError ``virsh-missing`` and ``virsh-failed``; ``url`` is what they call the host.
+    """
+    program = shutil.which("virsh", path=_path())
+    if program is None:
+        raise not_installed(url)
+    command = (program, "--quiet", "--connect", uri, *words)
+    try:
+        return await ChildProcess.start(command, _environment(), takes_input=takes_input)
+    except OSError as fault:
+        raise not_started(url, os.strerror(fault.errno or 0)) from None
 
 
 def _answer(text: str, line: str) -> str:

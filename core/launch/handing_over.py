@@ -11,6 +11,7 @@ from ..errors import BadInput
 from ..guest.fields import CommandLine
 from ..guest.profile import ApprovedFile, GuestProfile
 from ..handover.vm_order import VmOrder
+from ..hosts.kubevirt_url import KubevirtAddress
 from ..hosts.protocol import StartOrder
 from ..hosts.urls import UnixAddress, parse_host_url
 from ..sev.cpu_models import parse_cpu
@@ -47,7 +48,7 @@ def vm_order(profile: GuestProfile, start: StartOrder, host: str, placement: Pla
     ``no-path-for-host`` where nobody says where a file is, and ``bad-vm-order``.
     """
     return VmOrder(
-        name=profile.name[:63],
+        name=_name(profile, host),
         godh=start.owner_dh_certificate,
         blob=start.launch_blob,
         policy=start.policy,
@@ -64,6 +65,12 @@ def vm_order(profile: GuestProfile, start: StartOrder, host: str, placement: Pla
         cbitpos=placement.cbitpos,
         reduced_phys_bits=placement.reduced_phys_bits,
     )
+
+
+def _name(profile: GuestProfile, host: str) -> str:
+    """The profile's, unless the launch is for a VM of a cluster, which has a name already."""
+    address = parse_host_url(host) if host else None
+    return address.name if isinstance(address, KubevirtAddress) else profile.name[:63]
 
 
 def _path(name: str, placed: str | None, approved: Sequence[ApprovedFile]) -> str | None:

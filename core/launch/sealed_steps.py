@@ -11,8 +11,9 @@ from __future__ import annotations
 import hmac
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
-from ..errors import VerificationRefused
+from ..errors import HostError, VerificationRefused
 from ..hosts.protocol import SevState
 from ..sev.firmware_version import FirmwareVersion
 from ..sev.measurement import ReportedMeasurement
@@ -24,6 +25,8 @@ from .fault_points import fault_point
 from .sev_base import SevSteps, out_of_order, session_record
 from .sev_guest import check_policy, inject
 from .sev_plan import SevPlan, SevWorld
+
+_NOT_RUNNING: Final = ("libvirt-domain-not-running", "libvirt-domain-unknown")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +69,21 @@ class SealedLaunch(SevSteps):
 
     async def _session(self) -> Record:
         return {**session_record(self._plan.policy, self._earlier.material), "erased": True}
+
+    async def _start(self) -> Record:
+        """Look at the VM that the packet was sealed for; one that is gone stays gone.
+
+        The packet fits no other VM, and a second one from the same blob is what a host would
+        have to start to try.
+        """
+        async with self._world.open_guest() as host:
+            try:
+                state = await host.state()
+            except HostError as error:
+                if error.code not in _NOT_RUNNING:
+                    raise
+                raise _vm_is_gone(host.url) from None
+        return {"state": state.state.value, "paused": state.paused, "host": host.url}
 
     async def _measurement(self) -> Record:
         async with self._world.open_guest() as host:
@@ -121,6 +139,18 @@ class SealedLaunch(SevSteps):
         """The digest that was verified, if it is still among those that are approved."""
         approved = [digest.value for digest in self._plan.digests]
         return [self._earlier.matched] if self._earlier.matched in approved else approved
+
+
+def _vm_is_gone(url: str) -> HostError:
+    return HostError(
+        "sealed-vm-gone",
+        "The VM that the secret was sealed for is gone",
+        f"The host says that the VM of {url} is not started. The launch's one packet fits the VM"
+        " that was measured, and no other one; nothing was started or sent this time.",
+        "Abandon this launch and start a new one: `watchword launch abandon ID`. The VM then gets"
+        " a launch blob of its own.",
+        {"host": url},
+    )
 
 
 def _another_vm(earlier: ReportedMeasurement, reported: ReportedMeasurement) -> VerificationRefused:

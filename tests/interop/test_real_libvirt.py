@@ -152,15 +152,35 @@ def test_a_host_that_was_rebooted_before_the_start_loses_nothing(domain: Domain)
     assert domain.has_the_secret
 
 
-def test_a_vm_that_was_started_anew_after_the_sealing_gets_no_second_packet(
+def test_a_vm_that_ended_after_the_sealing_is_not_started_again_and_gets_no_packet(
+    domain: Domain,
+) -> None:
+    launch_id = domain.prepare()
+    domain.take_on(launch_id, "secret")
+    packets, started = len(domain.machine.processor.packets), len(domain.machine.guests)
+    domain.virsh("destroy", "vm1")
+    error = domain.fails(launch_id)
+    assert error.code == "sealed-vm-gone"
+    assert "abandon" in error.remedy
+    assert domain.virsh("domstate", "vm1").strip() == "shut off"
+    assert len(domain.machine.guests) == started
+    assert len(domain.machine.processor.packets) == packets
+
+
+def test_a_vm_that_an_operator_started_anew_after_the_sealing_gets_no_packet(
     domain: Domain,
 ) -> None:
     launch_id = domain.prepare()
     domain.take_on(launch_id, "secret")
     packets = len(domain.machine.processor.packets)
+    text = domain.virsh("dumpxml", "--security-info", "vm1")
     domain.virsh("destroy", "vm1")
-    with pytest.raises(VerificationRefused):
+    path = domain.daemon.folder / "again.xml"
+    path.write_text(text)
+    domain.virsh("create", "--paused", path)
+    with pytest.raises(VerificationRefused) as caught:
         domain.take_on(launch_id)
+    assert caught.value.code == "another-vm"
     assert len(domain.machine.processor.packets) == packets
     assert not domain.has_the_secret
 

@@ -13,9 +13,11 @@ from pathlib import Path
 
 import pytest
 
+from watchword.core.errors import HostError
 from watchword.core.guest.store import ProfileStore
 from watchword.core.hosts.connect import connect_host
 from watchword.core.hosts.libvirt import LibvirtHost
+from watchword.core.hosts.libvirt_events import DomainEvents
 from watchword.core.hosts.libvirt_url import LibvirtAddress, Transport
 from watchword.core.hosts.urls import parse_host_url
 from watchword.core.sev.policy import parse_policy
@@ -212,6 +214,39 @@ def test_a_launch_goes_through_our_own_ssh_to_the_daemons_socket(
             return caught.value
 
     assert asyncio.run(cut()).code in ("libvirt-unreachable", "libvirt-connection-lost")
+
+
+def test_domain_events_come_by_ssh_and_their_end_is_an_error(
+    domain: Domain, sshd: SshServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", sshd.path)
+    there = sshd.address(domain.daemon.socket)
+    address = LibvirtAddress(
+        Transport.SSH,
+        parse_host_url(domain.url).instance,
+        host=there.host,
+        user=there.user,
+        port=there.port,
+        socket=there.path,
+    )
+
+    async def told(events: DomainEvents, change: str) -> None:
+        async with asyncio.timeout(20):
+            while (await anext(events)).change != change:
+                pass
+
+    async def story() -> str:
+        async with await DomainEvents.connect(address) as events:
+            await told(events, "defined")
+            await asyncio.to_thread(domain.virsh, "start", "--paused", "vm1")
+            await told(events, "suspended")
+            sshd.signal_connections(9)
+            with pytest.raises(HostError) as caught:
+                await told(events, "stopped")
+            return caught.value.code
+
+    assert asyncio.run(story()) in ("libvirt-unreachable", "libvirt-connection-lost")
+    wait_until(lambda: sshd.connections() == [])
 
 
 @pytest.fixture

@@ -27,6 +27,7 @@ NAMES = [
     "qemu",
     "ssh",
     "libvirt",
+    "kubevirt",
     "state-folder",
     "core-dumps",
     "clock",
@@ -94,13 +95,14 @@ def test_where_everything_is_there_nothing_is_to_be_done(rich):
 def test_what_is_missing_is_named_with_its_use_and_the_line_that_gets_it(poor):
     result = found(poor)
     assert lacking(tuple(result.values())) == ("cryptography", "qemu-qmp")
-    for name in ("pyside6", "keyring", "qemu", "ssh", "libvirt", "display"):
+    for name in ("pyside6", "keyring", "qemu", "ssh", "libvirt", "kubevirt", "display"):
         check = result[name]
         assert (check.standing, check.required) == (Standing.MISSING, False)
         assert check.use
     assert result["qemu"].remedy == "apt install qemu-system-x86"
     assert result["ssh"].remedy == "apt install openssh-client"
     assert result["libvirt"].remedy == "apt install libvirt-clients"
+    assert "KubeVirt's releases" in result["kubevirt"].remedy
 
 
 def test_lines_for_pip_name_the_python_that_runs_this(poor):
@@ -211,10 +213,21 @@ def test_a_program_that_does_not_answer_is_a_problem(rich):
     assert "does not tell" in check.found
 
 
-def test_virsh_will_do_for_libvirt(rich):
-    machine = dataclasses.replace(rich, has_module=lambda name: name != "libvirt")
-    check = found(machine)["libvirt"]
-    assert (check.standing, check.found) == (Standing.OK, "/usr/bin/virsh 1.2.3")
+def test_hosts_are_reached_by_programs_and_each_is_looked_for(rich):
+    """libvirt's Python binding is of no use: virsh is what reaches it."""
+    asked = []
+
+    def first_line(command):
+        asked.append(tuple(command[1:]))
+        return f"{command[0]} 1.2.3"
+
+    result = found(dataclasses.replace(rich, first_line=first_line))
+    assert result["ssh"].found == "/usr/bin/ssh 1.2.3"
+    assert result["libvirt"].found == "/usr/bin/virsh 1.2.3"
+    assert result["kubevirt"].found == "/usr/bin/virtctl 1.2.3"
+    assert ("version", "--client") in asked  # and no cluster is asked
+    without = dataclasses.replace(rich, which=lambda name: None)
+    assert found(without)["libvirt"].standing is Standing.MISSING
 
 
 def test_a_state_folder_that_can_not_be_made_is_a_problem(rich, tmp_path):

@@ -182,6 +182,43 @@ def test_an_options_file_cannot_hold_a_quotation_mark_and_says_so():
     assert caught.value.code == "not-for-options-file"
 
 
+def test_the_longest_line_that_is_written_is_one_that_qemu_reads_whole(
+    program, host_files, tmp_path
+):
+    qemu = program("qemu-system-x86_64", "qemu-system-x86")
+    line = '  file = ""\n'
+    folder = tmp_path
+    while len(bytes(folder)) < 1023 - len(line) - 202:
+        folder /= "d" * 100
+    disk = folder / ("x" * (1023 - len(line) - len(bytes(folder)) - 1))
+    folder.mkdir(parents=True)
+    disk.write_bytes(bytes(1 << 20))
+    order = replace(host_files, cpu="qemu64", disk=str(disk))
+    text = qemu_config(order)
+    assert max(len(one.encode()) + 1 for one in text.splitlines()) == 1023
+    (tmp_path / "qemu.cfg").write_text(
+        text.replace('accel = "kvm"', 'accel = "tcg"').replace(
+            '  confidential-guest-support = "sev0"\n', ""
+        )
+    )
+    words = shlex.split(text.splitlines()[0].removeprefix("# "))
+    told = run(qemu, *words[1:], "-monitor", "stdio", cwd=tmp_path, input="info block\nquit\n")
+    assert told.returncode == 0, told.stderr
+    assert "x" * 40 in told.stdout
+    with pytest.raises(BadInput) as caught:
+        qemu_config(replace(order, disk=f"{disk}x"))
+    assert (caught.value.code, caught.value.details["field"]) == ("not-for-options-file", "file")
+    assert "1023 bytes" in caught.value.message
+
+
+def test_options_that_are_too_long_for_a_comment_are_left_to_the_script():
+    order = replace(ORDER, cmdline="quiet " + "x" * 2000)
+    text = qemu_config(order)
+    assert all(len(line.encode()) < 1023 for line in text.splitlines())
+    assert text.startswith("# The options of start.sh")
+    assert "x" * 2000 in qemu_script(order)
+
+
 @pytest.mark.parametrize("order", [ORDER, PLAIN], ids=["kernel", "grub"])
 @pytest.mark.parametrize("kind", ["new", "merged"])
 def test_libvirts_schema_accepts_the_domain(program, tmp_path, order, kind):
@@ -325,6 +362,20 @@ def test_what_kubevirt_cannot_start_is_refused_with_a_way_out(order, code):
         kubevirt_manifest(order, "disk")
     assert caught.value.code == code
     assert caught.value.remedy
+
+
+@pytest.mark.parametrize("name", ["Web1", "web_1", "web1-", "web1.", "we..b", "web.-x"])
+def test_a_name_that_kubernetes_does_not_take_is_refused_with_a_way_out(name):
+    with pytest.raises(BadInput) as caught:
+        kubevirt_manifest(replace(PLAIN, name=name), "disk")
+    assert caught.value.code == "name-not-for-kubevirt"
+    assert name in caught.value.message
+    assert "kubevirt://NAMESPACE/VM" in caught.value.remedy
+
+
+@pytest.mark.parametrize("name", ["w", "web-1", "web.prod-1", "x" * 63])
+def test_a_name_that_kubernetes_takes_stays_as_it_is(name):
+    assert f'"name": "{name}"' in kubevirt_manifest(replace(PLAIN, name=name), "disk")
 
 
 @pytest.mark.parametrize(

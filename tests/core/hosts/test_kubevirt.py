@@ -27,6 +27,8 @@ from watchword.core.simulator import StartOrder as SimulatedOrder
 from watchword.core.simulator.other_owner import make_session
 from watchword.core.simulator.virtual_machine import QmpError
 
+from .process_looks import is_gone
+
 ADDRESS = KubevirtAddress("prod", "web-1")
 
 # One question a run, to the test's own socket; prints and ends as it is told.
@@ -115,6 +117,8 @@ class Cluster:
 
     async def query_measurement(self, options):
         machine = self.machine
+        if machine is None:
+            return {"status": 1, "errors": "VirtualMachineInstance is not running"}
         if machine.run_state == "running":
             return {"status": 1, "errors": "VirtualMachineInstance is not paused"}
         info = {"apiMajor": 1, "apiMinor": 55, "buildID": 24, "policy": machine.order.policy}
@@ -163,6 +167,7 @@ def test_the_whole_way_goes_through_virtctls_commands(cluster, keys):
 
     assert asyncio.run(way()) == [
         ["sev", "fetch-cert-chain"],
+        ["sev", "query-measurement"],
         ["sev", "setup-session"],
         ["sev", "query-measurement"],
         ["sev", "query-measurement"],
@@ -170,6 +175,43 @@ def test_the_whole_way_goes_through_virtctls_commands(cluster, keys):
         ["sev", "query-measurement"],
         ["unpause", "vmi"],
     ]
+
+
+def test_a_vm_that_was_given_its_session_is_not_given_another_one(cluster, keys):
+    async def way():
+        async with SimulatedHost(keys) as host:
+            async with cluster(Cluster(host)) as asked:
+                for _ in range(2):  # the second time as a resumed launch does
+                    async with await connect_host(ADDRESS) as vm:
+                        await vm.start(own_session(keys))
+            return [words[1] for words in asked]
+
+    commands = ["query-measurement", "setup-session", "query-measurement"]
+    assert asyncio.run(way()) == commands
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "remedy"),
+    [
+        ("Session already defined", "kubevirt-session-given", "wait until the VM is paused"),
+        ("VMI is not in Scheduled phase", "kubevirt-not-waiting", "virtctl start web-1"),
+        ("forbidden", "kubevirt-refused", "kubectl auth can-i"),
+    ],
+)
+def test_a_refused_session_says_what_to_do_instead(cluster, keys, words, code, remedy):
+    order = own_session(keys)
+    error = outcome(cluster, {"status": 1, "errors": words}, lambda host: host.start(order))
+    assert error.code == code
+    assert remedy in error.remedy
+
+
+def test_what_virtctl_left_running_is_ended_with_it(cluster, socket_folder):
+    program = socket_folder / "virtctl"
+    child = socket_folder / "child"
+    text = f"sleep 60 >/dev/null 2>&1 & echo $! >{child}; echo refused >&2; exit 1"
+    program.write_text(f"#!/bin/sh\n{text}\n")
+    assert outcome(cluster, {}, lambda host: host.stop()).code == "kubevirt-refused"
+    assert is_gone(int(child.read_text()))
 
 
 def outcome(cluster, answer, call, limits=DEFAULT_LIMITS):

@@ -16,6 +16,7 @@ from .profile import ApprovedFile, GuestProfile, OwnerCa, PinnedCek
 from .rules import broken_rules
 from .toml_document import DocumentKind, located, published, schema_for_toml
 from .toml_lines import key_lines
+from .watch_limits import WatchLimits
 
 LARGEST_PROFILE: Final = 256 << 10
 """Bytes of a profile's file."""
@@ -44,6 +45,7 @@ PROFILE: Final = DocumentKind(
         "initrd": ApprovedFile,
         "oca": OwnerCa,
         "ceks": PinnedCek,
+        "watch": WatchLimits,
     },
     _hint,
 )

@@ -136,6 +136,12 @@ def weak_spots(profile: GuestProfile) -> Iterator[Finding]:
             Severity.NOTE,
             "It names no chips (ceks): any genuine AMD platform will do, whoever runs it.",
         )
+        if profile.watch is not None:
+            yield warning(
+                "watched-without-chips",
+                "It may be watched for, but names no chips (ceks): a watch refuses every request"
+                " for it.",
+            )
 
 
 def _cmdline_findings(profile: GuestProfile) -> Iterator[Finding]:

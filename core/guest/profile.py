@@ -22,6 +22,7 @@ from .expected import ExpectedLaunch, expected_launch
 from .problems import FieldProblem
 from .rules import RulesBroken, broken_rules
 from .toml_document import Table
+from .watch_limits import WatchLimits
 
 LARGEST_SET = 64
 """Values that a set of approved values may have."""
@@ -152,6 +153,9 @@ class GuestProfile(Table):
         {},
         max_length=MOST_ENTRIES,
         description="well-known name or GUID, and the vault entry that goes there",
+    )
+    watch: WatchLimits | None = Field(
+        None, description="what `watchword --watch` may do; without it the guest is not served"
     )
 
     @model_validator(mode="after")

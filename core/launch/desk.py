@@ -13,6 +13,8 @@ from ..errors import UsageError, VaultError, VerificationRefused, WatchwordError
 from ..hosts.protocol import Host
 from ..ledger.anchor import RollbackVerdict, check_anchor
 from ..records.database import Records
+from ..sev.firmware_version import FirmwareVersion
+from ..sev.measurement import ReportedMeasurement
 from ..vault.vault import Vault
 from .abandoning import abandon, intact_record
 from .archive import Archive
@@ -30,6 +32,7 @@ from .record import LaunchRecord, LaunchState
 from .store import LaunchSummary
 from .surroundings import Surroundings
 from .sweeping import StrayKeys, stray_keys, sweep_keys
+from .whose_measurement import OtherLaunches
 
 _ATTEMPTS: Final = 8
 
@@ -139,6 +142,17 @@ class LaunchDesk:
         Raises BadInput ``lock-not-taken``.
         """
         return claim_place(self._home, guest, host, self._archive.timestamp())
+
+    def owners(
+        self, among: Collection[str], reported: ReportedMeasurement, version: FirmwareVersion
+    ) -> tuple[str, ...]:
+        """Which of these launches, whose keys are here, a measurement that a host shows is of.
+
+        It helps to find a launch, which then verifies everything itself; it is no verdict.
+        """
+        self._check_rollback()
+        others = OtherLaunches(self._archive.store, self._archive.seal, self._archive.vault)
+        return others.owners(among, reported, version)
 
     def show(self, launch_id: str) -> LaunchRecord:
         """What is recorded of a launch, for people; see :meth:`is_intact`."""

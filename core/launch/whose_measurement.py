@@ -6,7 +6,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import hmac
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from ..errors import VerificationRefused, WatchwordError
@@ -41,28 +41,42 @@ class OtherLaunches:
 
         At most 50 launches and 20,000 digests are tried.
         """
+        newest = self._store.list(states=_WITH_KEYS, limit=_MOST_LAUNCHES + 1)
+        others = [summary.id for summary in newest if summary.id != own_id]
+        return next(self._owners(others, reported, version), None)
+
+    def owners(
+        self, among: Iterable[str], reported: ReportedMeasurement, version: FirmwareVersion
+    ) -> tuple[str, ...]:
+        """The ids of all these launches of whose approved digests this is the measurement.
+
+        Good for finding a launch and for nothing else. At most 20,000 digests are tried.
+        """
+        return tuple(self._owners(among, reported, version))
+
+    def _owners(
+        self, among: Iterable[str], reported: ReportedMeasurement, version: FirmwareVersion
+    ) -> Iterator[str]:
         left = _MOST_DIGESTS
-        for record, policy, tik in self._with_keys(own_id):
+        for record, policy, tik in self._with_keys(among):
             try:
                 for digest in record.launch_digests[:left]:
                     found = compute_measurement(tik, version, policy, digest, reported.nonce)
                     if hmac.compare_digest(found, reported.measurement):
-                        return record.id
+                        yield record.id
+                        break
             finally:
                 tik.wipe()
             left -= len(record.launch_digests)
             if left <= 0:
                 break
-        return None
 
-    def _with_keys(self, own_id: str) -> Iterator[tuple[LaunchRecord, int, Secret]]:
+    def _with_keys(self, among: Iterable[str]) -> Iterator[tuple[LaunchRecord, int, Secret]]:
         """Records, policies and TIKs; each TIK is wiped by whoever takes it."""
-        for summary in self._store.list(states=_WITH_KEYS, limit=_MOST_LAUNCHES + 1):
-            if summary.id == own_id:
-                continue
+        for launch_id in among:
             # One that can't be read, or whose keys are gone, is no answer to the question.
             with contextlib.suppress(WatchwordError):
-                record = self._seal.check(self._store.load(summary.id))
+                record = self._seal.check(self._store.load(launch_id))
                 policy = recorded_profile(record).policy.value
                 yield record, policy, self._tik(record, policy)
 

@@ -60,6 +60,14 @@ class EntryKind(StrEnum):
     """An encrypted image was built; its boot key is in the vault."""
     IMAGE_REKEYED = "image-rekeyed"
     """An image's boot key was replaced; copies from before still open with the old one."""
+    WATCH_ASKED = "watch-asked"
+    """A watch has promised somebody a launch blob; it is counted from here on."""
+    WATCH_REFUSED = "watch-refused"
+    """A watch has refused what it was asked for, before a launch was begun or taken up."""
+    WATCH_UNKNOWN_VM = "watch-unknown-vm"
+    """A paused VM was announced that waits with none of the launches that were prepared."""
+    WATCH_VM_GONE = "watch-vm-gone"
+    """A host says that a launch's VM is gone: it counts as live no more."""
 
 
 @dataclass(frozen=True, slots=True)

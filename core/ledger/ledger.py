@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from typing import Final
 
@@ -50,6 +51,10 @@ class Ledger:
     def __init__(self, records: Records, clock: Callable[[], datetime] = now_utc) -> None:
         self._records = records
         self._clock = clock
+
+    def together(self) -> AbstractContextManager[object]:
+        """A block of which the records get everything or nothing; see ``Records.writing``."""
+        return self._records.writing()
 
     def append(
         self,

@@ -72,6 +72,18 @@ def kind_look(kind: EntryKind) -> Look:
         EntryKind.IMAGE_REKEYED: Look(
             "secret", translate(_CONTEXT, "An image's key was replaced"), Tone.INFO
         ),
+        EntryKind.WATCH_ASKED: Look(
+            "blob", translate(_CONTEXT, "A launch was asked for"), Tone.INFO
+        ),
+        EntryKind.WATCH_REFUSED: Look(
+            "bad", translate(_CONTEXT, "A request was refused"), Tone.BAD
+        ),
+        EntryKind.WATCH_UNKNOWN_VM: Look(
+            "bad", translate(_CONTEXT, "An unknown VM was refused"), Tone.BAD
+        ),
+        EntryKind.WATCH_VM_GONE: Look(
+            "stop", translate(_CONTEXT, "The VM is gone, the host says"), Tone.NEUTRAL
+        ),
     }[kind]
 
 

@@ -1,0 +1,221 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a watch has promised and refused, as the ledger tells: it outlives every process."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Final
+
+from ..ledger.entries import EntryKind
+from .events import Asked
+from .watch_errors import shown
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+
+    from ..errors import WatchwordError
+    from ..ledger.entries import LedgerEntry
+    from ..ledger.ledger import Ledger
+
+MOST_REFUSALS_PER_HOUR: Final = 200
+"""Refusals that are recorded in an hour: strangers must not be able to fill the disk."""
+_HOUR: Final = timedelta(hours=1)
+_REFUSALS: Final = (EntryKind.WATCH_REFUSED, EntryKind.WATCH_UNKNOWN_VM)
+_VERIFIED: Final = (EntryKind.PACKET_SEALED, EntryKind.LAUNCH_RUNNING)
+_READ: Final = (EntryKind.WATCH_ASKED, EntryKind.WATCH_VM_GONE, *_REFUSALS, *_VERIFIED)
+_LONGEST_MESSAGE: Final = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """One request that got a launch.
+
+    ``content``  SHA-256 (hex) of what was asked for, so that a name stands for one thing
+    """
+
+    launch_id: str
+    guest: str
+    content: str
+
+
+def request_key(asked: Asked) -> str:
+    """SHA-256 (hex) of source and request: the names of one source are no other's."""
+    return hashlib.sha256(f"{asked.source}\0{asked.request}".encode()).hexdigest()
+
+
+def request_content(asked: Asked, host: str | None) -> str:
+    """SHA-256 (hex) of all that was asked for; ``host`` is its URL in its one form."""
+    running = hashlib.sha256()
+    words = [asked.guest.encode(), (host or "").encode(), (asked.firmware_sha256 or "").encode()]
+    for part in (*words, *(data for _, data in asked.certificates)):
+        running.update(len(part).to_bytes(8, "little") + part)
+    return running.hexdigest()
+
+
+class Promises:
+    """The entries of watches, as this process has read them so far; each look reads on.
+
+    Entries are never changed or removed. What is damaged makes every look raise
+    VerificationRefused ``ledger-broken``: nothing is given away then. It takes some 300
+    bytes of memory for each request that was ever answered.
+    """
+
+    def __init__(self, ledger: Ledger, now: Callable[[], datetime]) -> None:
+        self._ledger = ledger
+        self._now = now
+        self._read = 0
+        self._by_key: dict[str, Promise] = {}
+        self._by_launch: dict[str, Promise] = {}
+        self._gone: set[str] = set()
+        self._firmware: set[str] = set()
+        self._starts: dict[str, list[datetime]] = {}
+        self._refusals: dict[tuple[str, ...], datetime] = {}
+
+    # -- looking -----------------------------------------------------------------
+
+    def find(self, key: str) -> Promise | None:
+        """The promise that was made to a request, by its key."""
+        self._read_on()
+        return self._by_key.get(key)
+
+    def of_launch(self, launch_id: str) -> Promise | None:
+        """The promise that a launch fulfils; None for a launch that no watch has begun."""
+        self._read_on()
+        return self._by_launch.get(launch_id)
+
+    def is_gone(self, launch_id: str) -> bool:
+        """Whether a host has said that the VM of a launch is gone."""
+        self._read_on()
+        return launch_id in self._gone
+
+    def starts_in_last_hour(self, guest: str) -> int:
+        """Launches of a guest that any watch of these records has begun within the last hour."""
+        self._read_on()
+        oldest = self._now() - _HOUR
+        # What lies in the future, by a clock that was set back, counts too.
+        kept = [time for time in self._starts.get(guest, ()) if time > oldest]
+        self._starts[guest] = kept
+        return len(kept)
+
+    def has_verified(self, firmware_sha256: str) -> bool:
+        """Whether a launch of this owner, no rehearsal, had its secret sealed for this firmware."""
+        self._read_on()
+        return firmware_sha256 in self._firmware
+
+    def matched_firmware(self, launch_id: str) -> tuple[str, ...]:
+        """The firmware (SHA-256) that a launch was verified with; several if it can't be told."""
+        kinds = (EntryKind.MEASUREMENT_VERIFIED,)
+        entries = self._ledger.entries(launch_id=launch_id, kinds=kinds, limit=1, newest_first=True)
+        return tuple(sha256 for entry in entries for sha256 in _firmware_of(entry))
+
+    def times_refused(self, launch_id: str) -> int:
+        """How often a launch was refused."""
+        kinds = (EntryKind.LAUNCH_REFUSED, EntryKind.PLATFORM_REFUSED)
+        return sum(1 for _ in self._ledger.entries(launch_id=launch_id, kinds=kinds))
+
+    # -- writing -----------------------------------------------------------------
+
+    def recording(self) -> AbstractContextManager[object]:
+        """A block of which all or nothing is recorded, of launches too; without looking in it."""
+        return self._ledger.together()
+
+    def promise(self, asked: Asked, launch_id: str, content: str) -> None:
+        """Record that a request gets this launch; from now on it always gets this one."""
+        body = {
+            "guest": asked.guest,
+            "source": asked.source,
+            "request": shown(asked.request),
+            "request_sha256": request_key(asked),
+            "content_sha256": content,
+        }
+        self._ledger.append(EntryKind.WATCH_ASKED, launch_id, body)
+
+    def note_gone(self, launch_id: str, guest: str, host: str) -> None:
+        """Record that a host says that the VM of a launch is gone."""
+        self._ledger.append(EntryKind.WATCH_VM_GONE, launch_id, {"guest": guest, "host": host})
+
+    def note_refusal(
+        self,
+        kind: EntryKind,
+        error: WatchwordError,
+        about: Mapping[str, str | None],
+        launch_id: str | None = None,
+    ) -> bool:
+        """Record a refusal; False where the same was recorded within the hour, or too many were."""
+        self._read_on()
+        oldest = self._now() - _HOUR
+        self._refusals = {mark: time for mark, time in self._refusals.items() if time > oldest}
+        told = {name: shown(value) for name, value in about.items() if value is not None}
+        body = {**told, "error": _error(error)}
+        if _mark(kind, launch_id, body) in self._refusals:
+            return False
+        if len(self._refusals) >= MOST_REFUSALS_PER_HOUR:
+            return False
+        self._ledger.append(kind, launch_id, body)
+        return True
+
+    # -- reading on --------------------------------------------------------------
+
+    def _read_on(self) -> None:
+        last = self._ledger.last_sequence()
+        if last == self._read:
+            return
+        # A ledger that became shorter is another copy: all that was appended to it counts.
+        after = self._read if last > self._read else 0
+        for entry in self._ledger.entries(kinds=_READ, after=after):
+            self._hear(entry)
+        self._read = last
+
+    def _hear(self, entry: LedgerEntry) -> None:
+        if entry.kind in _REFUSALS:
+            self._refusals[_mark(entry.kind, entry.launch_id, entry.body)] = _time(entry)
+        elif entry.kind in _VERIFIED:
+            found = _firmware_of(entry)
+            # Where several are named, it was not known which of them it was.
+            if len(found) == 1 and not entry.simulated:
+                self._firmware.add(found[0])
+        elif entry.launch_id is not None and entry.kind is EntryKind.WATCH_VM_GONE:
+            self._gone.add(entry.launch_id)
+        elif entry.launch_id is not None:
+            guest, content = _text(entry, "guest"), _text(entry, "content_sha256")
+            promise = Promise(entry.launch_id, guest, content)
+            self._by_key.setdefault(_text(entry, "request_sha256"), promise)
+            self._by_launch.setdefault(entry.launch_id, promise)
+            self._starts.setdefault(guest, []).append(_time(entry))
+
+
+def _time(entry: LedgerEntry) -> datetime:
+    return datetime.strptime(entry.time, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+
+
+def _text(entry: LedgerEntry, name: str) -> str:
+    value = entry.body.get(name)
+    return value if isinstance(value, str) else ""
+
+
+def _firmware_of(entry: LedgerEntry) -> tuple[str, ...]:
+    told = entry.body.get("firmware_sha256")
+    return tuple(_texts(told if isinstance(told, list) else ()))
+
+
+def _texts(values: object) -> Iterator[str]:
+    for value in values if isinstance(values, list | tuple) else ():
+        if isinstance(value, str):
+            yield value
+
+
+def _error(error: WatchwordError) -> dict[str, object]:
+    """Of words that a stranger had a part in, what can stand in a record."""
+    message = error.message.encode("utf-8", "backslashreplace").decode()
+    return {"code": error.code, "title": error.title, "message": message[:_LONGEST_MESSAGE]}
+
+
+def _mark(kind: EntryKind, launch_id: str | None, body: Mapping[str, object]) -> tuple[str, ...]:
+    error = body.get("error")
+    code = error.get("code") if isinstance(error, Mapping) else None
+    parts = (kind.value, launch_id, code, body.get("guest"), body.get("host"), body.get("source"))
+    return tuple(str(part or "") for part in parts)

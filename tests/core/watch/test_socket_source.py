@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Requests on a unix socket: one line in, one out, within bounds."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+
+import pytest
+
+from watchword.core.errors import BadInput
+from watchword.core.watch.events import Asked, Noted
+from watchword.core.watch.socket_source import SocketSource
+
+from .engine_support import run, until
+
+ASKED = b'{"event": "asked", "request": "r1", "guest": "vm1", "host": "qmp+unix:///x"}\n'
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "s"
+
+
+class Taker:
+    def __init__(self):
+        self.events, self.gate = [], None
+
+    async def __call__(self, event):
+        self.events.append(event)
+        if self.gate is not None:
+            await self.gate.wait()
+        return Noted(("x",))
+
+
+@contextlib.asynccontextmanager
+async def listening(path, taker, **options):
+    source = SocketSource(path, **{"seconds": 5, **options})
+    task = asyncio.create_task(source.run(taker))
+    try:
+        await until(path.exists, "the socket")
+        yield source
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def ask(path, data, *, half=False):
+    reader, writer = await asyncio.open_unix_connection(path)
+    try:
+        with contextlib.suppress(OSError):
+            writer.write(data)
+            await writer.drain()
+            if half:
+                writer.write_eof()
+        line = b""
+        with contextlib.suppress(ConnectionResetError):
+            line = await reader.read()
+        return json.loads(line) if line else None
+    finally:
+        writer.close()
+        with contextlib.suppress(ConnectionResetError):
+            await writer.wait_closed()
+
+
+def test_a_line_is_answered_with_a_line_and_who_asked_is_noted(path):
+    taker, events = Taker(), []
+
+    async def scenario():
+        async with listening(path, taker, observe=events.append):
+            assert path.stat().st_mode & 0o777 == 0o600
+            return await ask(path, ASKED)
+
+    assert run(scenario) == {"answer": "noted", "launches": ["x"]}
+    assert isinstance(taker.events[0], Asked)
+    client = events[-1]
+    assert (client["pid"], client["uid"], client["gid"]) == (os.getpid(), os.getuid(), os.getgid())
+    assert not path.exists()
+
+
+@pytest.mark.parametrize(
+    ("data", "half"),
+    [
+        (b"\n", False),
+        (b"{}\n", False),
+        (b"\xff\n", False),
+        (ASKED.replace(b"asked", b"given"), False),
+        (ASKED[:-1], True),
+        (b"", True),
+        (b"x" * (3 << 20) + b"\n", False),
+    ],
+)
+def test_what_is_no_request_is_refused(path, data, half):
+    taker = Taker()
+
+    async def scenario():
+        async with listening(path, taker):
+            told = await ask(path, data, half=half)
+            assert await ask(path, ASKED) == {"answer": "noted", "launches": ["x"]}
+            return told
+
+    told = run(scenario)
+    # Who sends more than may be read can lose the answer with the connection.
+    assert told is None or told["answer"] == "refused"
+    assert len(taker.events) == 1
+
+
+def test_whoever_says_nothing_is_let_go(path):
+    async def scenario():
+        async with listening(path, Taker(), seconds=0.05):
+            return await ask(path, b"")
+
+    assert run(scenario) is None
+
+
+def test_one_too_many_is_told_to_come_again(path):
+    taker = Taker()
+
+    async def scenario():
+        taker.gate = asyncio.Event()
+        async with listening(path, taker, clients=2):
+            first = [asyncio.create_task(ask(path, ASKED)) for _ in range(2)]
+            await until(lambda: len(taker.events) == 2, "both")
+            told = await ask(path, ASKED)
+            taker.gate.set()
+            await asyncio.gather(*first)
+            return told
+
+    told = run(scenario)
+    assert (told["answer"], told["code"]) == ("later", "watch-busy")
+
+
+def test_whoever_goes_away_stops_nothing(path):
+    taker = Taker()
+
+    async def scenario():
+        taker.gate = asyncio.Event()
+        async with listening(path, taker):
+            _, writer = await asyncio.open_unix_connection(path)
+            writer.write(ASKED)
+            await until(lambda: taker.events, "the request")
+            writer.close()
+            await writer.wait_closed()
+            taker.gate.set()
+            return await ask(path, ASKED)
+
+    assert run(scenario)["answer"] == "noted"
+
+
+def test_a_socket_in_use_is_not_taken_away(path):
+    async def scenario():
+        async with listening(path, Taker()):
+            with pytest.raises(BadInput) as caught:
+                await SocketSource(path).run(Taker())
+            assert caught.value.code == "cannot-listen"
+            assert (await ask(path, ASKED))["answer"] == "noted"
+
+    run(scenario)
+
+
+def test_a_group_may_be_let_in(path):
+    async def scenario():
+        async with listening(path, Taker(), group=os.getgid()):
+            return path.stat()
+
+    status = run(scenario)
+    assert (status.st_mode & 0o777, status.st_gid) == (0o660, os.getgid())

@@ -31,11 +31,16 @@ class GuestFindings:
 
 
 def look_at_guest(
-    profile: GuestProfile, vault_entries: Collection[str] | None, *, inline: bool
+    profile: GuestProfile,
+    vault_entries: Collection[str] | None,
+    *,
+    inline: bool,
+    what: str = "batch",
 ) -> GuestFindings:
     """Hold a profile against its files as they are, and against the rules of a batch.
 
     ``inline``: it stands in the manifest itself, where `watchword guest edit` doesn't reach.
+    ``what``    launches it without anybody looking, for the words
     """
     report = check_profile(profile, vault_entries)
     problems = [*_unreadable(report)]
@@ -43,13 +48,13 @@ def look_at_guest(
     warnings: list[str] = []
     for finding in report.findings:
         if finding.severity is Severity.REFUSED:
-            refusals.append(f"{finding.text} In a batch this can't be waived.")
+            refusals.append(f"{finding.text} In a {what} this can't be waived.")
         elif finding.severity is Severity.PROBLEM or finding.code == _MISSING_ENTRY:
             problems.append(f"{finding.text} {_remedy(finding, inline=inline)}".strip())
         elif finding.severity is Severity.WARNING:
             warnings.append(finding.text)
     if not profile.ceks:
-        refusals.append(_unpinned(profile, inline=inline))
+        refusals.append(_unpinned(profile, what, inline=inline))
     return GuestFindings(tuple(problems), tuple(refusals), tuple(warnings))
 
 
@@ -70,10 +75,10 @@ def _remedy(finding: Finding, *, inline: bool) -> str:
     return error.remedy
 
 
-def _unpinned(profile: GuestProfile, *, inline: bool) -> str:
+def _unpinned(profile: GuestProfile, what: str, *, inline: bool) -> str:
     how = (
         "write their CEKs' fingerprints into it (ceks)"
         if inline
         else f"`watchword guest edit {profile.name} --add ceks=FINGERPRINT`"
     )
-    return f"It names no chips, and a batch launches only on chips that were named: {how}."
+    return f"It names no chips, and a {what} launches only on chips that were named: {how}."

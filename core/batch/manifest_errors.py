@@ -19,7 +19,7 @@ class ManifestInvalid(BadInput):
     """A manifest with problems (exit 6), in the file's order."""
 
     def __init__(self, field: str, problems: Sequence[Problem], untold: int = 0) -> None:
-        message, details = _said(problems, untold)
+        message, details = problems_told(problems, untold)
         super().__init__("manifest-invalid", field, message, _REMEDY, details)
         self.problems: tuple[Problem, ...] = tuple(problems)
 
@@ -28,7 +28,7 @@ class ManifestRefused(VerificationRefused):
     """A manifest in order, with launches that are not allowed in a batch (exit 3)."""
 
     def __init__(self, field: str, problems: Sequence[Problem], untold: int = 0) -> None:
-        message, details = _said(problems, untold)
+        message, details = problems_told(problems, untold)
         super().__init__(
             "manifest-refused",
             f"Refused: {field}",
@@ -39,7 +39,8 @@ class ManifestRefused(VerificationRefused):
         self.problems: tuple[Problem, ...] = tuple(problems)
 
 
-def _said(problems: Sequence[Problem], untold: int) -> tuple[str, dict[str, object]]:
+def problems_told(problems: Sequence[Problem], untold: int) -> tuple[str, dict[str, object]]:
+    """How many problems there are, with the first, and all of them as an error's details."""
     count = len(problems) + untold
     details: dict[str, object] = {
         "problems": [problem.as_json() for problem in problems],

@@ -6,8 +6,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import os
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,19 +24,18 @@ from ..guest.store import ProfileStore, profiles_folder
 from ..launch.store import LaunchStore
 from ..records.database import Records, records_folder
 from .batch_output import BatchTeller
+from .batch_process import DEFAULT_JOBS, allow_files, start_environment
+from .batch_queue import add_worker_options, check_worker_options, run_by_workers
 from .command import HelpText, Parser
 from .desk_options import add_desk_options, desk_over, surroundings_of
 from .output import Console, Result
 from .vault_entries import entries_if_unattended
-from .vault_options import PASSPHRASE_VARIABLE, opened_vault
+from .vault_options import opened_vault
 
 if TYPE_CHECKING:
     from ..batch.fleet import Fleet
     from ..batch.taking_up import LaunchList
     from ..launch.store import LaunchSummary
-
-_WITHHELD = (PASSPHRASE_VARIABLE, "CREDENTIALS_DIRECTORY")
-"""What start commands don't find in their environment: whatever opens the vault."""
 
 _DESCRIPTION = """\
 Launches the guests of a manifest, many at once, without asking anything. The
@@ -54,12 +52,6 @@ failed, 9 none failed but some wait for somebody, 130 interrupted
 example:
   watchword --batch fleet.toml --dry-run
   watchword --batch fleet.toml --resume"""
-DEFAULT_JOBS = 50
-_FILES_FOR_EACH = 8
-"""File descriptors that a launch may need at once: locks, connections, its command's."""
-_FILES_WAITING = 2
-"""The same for a launch that waits: its two locks."""
-_FILES_FOR_US = 64
 
 
 def build_batch_parser() -> Parser:
@@ -97,6 +89,7 @@ def build_batch_parser() -> Parser:
         "--output", metavar="FILE", help="append the JSON lines to FILE instead of stdout"
     )
     parser.add_argument("--json", action="store_true", help="as it is anyway")
+    add_worker_options(parser)
     add_desk_options(parser)
     parser.set_defaults(run=_batch)
     return parser
@@ -163,6 +156,7 @@ def _batch(arguments: argparse.Namespace, console: Console) -> Result:
 
 
 def _run(arguments: argparse.Namespace, console: Console, teller: BatchTeller) -> Result:
+    check_worker_options(arguments)
     path, phase = Path(arguments.batch), Phase(arguments.phase)
     teller.event({"event": "batch", "manifest": str(path), "phase": phase.value})
     manifest = _Manifest(path, read_file(path, "the manifest", LARGEST_MANIFEST), arguments.only)
@@ -177,14 +171,18 @@ def _run(arguments: argparse.Namespace, console: Console, teller: BatchTeller) -
         except VaultError:
             manifest.fleet(None)  # what is wrong with the manifest is told first
             raise
-        fleet = manifest.fleet([entry.name for entry in vault.list()])
+        at_workers = arguments.secrets_at_workers
+        fleet = manifest.fleet(None if at_workers else [entry.name for entry in vault.list()])
         if phase is Phase.ALL and fleet.starting and not arguments.allow_start:
             raise _start_not_allowed(fleet.starting)
         teller.inline(fleet.inline)
         if fleet.inline and not arguments.allow_inline:
             raise _inline_not_allowed([launch.name for launch in fleet.inline])
         teller.warnings(fleet.warnings)
-        _allow_files(min(order.jobs, len(fleet.launches)))
+        if arguments.queue is not None:
+            summary = run_by_workers(arguments, console, teller, vault, fleet=fleet, order=order)
+            return Result(teller.summary(summary), (), summary.exit_status)
+        allow_files(min(order.jobs, len(fleet.launches)))
         # A launch that somebody else works on is told of, and the others don't wait for it.
         surroundings = replace(surroundings_of(arguments, console), lock_seconds=0.0)
         records = stack.enter_context(Records.open(records_folder()))
@@ -202,28 +200,12 @@ def _order(arguments: argparse.Namespace, folder: Path) -> BatchOrder:
     return BatchOrder(
         phase=Phase(arguments.phase),
         folder=folder,
-        environment=_environment(),
+        environment=start_environment(),
         jobs=arguments.jobs,
         per_host=arguments.per_host,
         resume=arguments.resume or arguments.retry_failed,
         retry_failed=arguments.retry_failed,
     )
-
-
-def _allow_files(launches: int) -> None:
-    """Let this process open as many files as so many launches at once may need.
-
-    Raises UsageError ``too-many-jobs`` where the system doesn't allow that.
-    """
-    import resource  # noqa: PLC0415 - not on every system
-
-    needed = launches * _FILES_FOR_EACH + _FILES_FOR_US
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != resource.RLIM_INFINITY and soft < needed:
-        most = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, most), hard))
-        if launches * _FILES_WAITING + _FILES_FOR_US > most:
-            raise _too_many_jobs((most - _FILES_FOR_US) // _FILES_WAITING)
 
 
 class _Manifest:
@@ -272,20 +254,6 @@ class _Nothing:
         """No launch."""
         del guest
         return ()
-
-
-def _environment() -> Mapping[str, str]:
-    return {key: value for key, value in os.environ.items() if key not in _WITHHELD}
-
-
-def _too_many_jobs(most: int) -> UsageError:
-    return UsageError(
-        "too-many-jobs",
-        "So many launches can't be under way at once here",
-        f"The system lets this process open files for about {most} of them.",
-        f"Say --jobs {most}, or raise the limit on open files (`ulimit -Hn`).",
-        {"most": most},
-    )
 
 
 def _no_manifest() -> UsageError:

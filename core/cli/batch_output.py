@@ -111,6 +111,7 @@ class BatchTeller:
         """What had better be known before a launch."""
         for warning in warnings:
             self._console.note(f"warning: {warning}")
+            self.event({"event": "warning", "message": warning})
 
     def inline(self, launches: Sequence[FleetLaunch]) -> None:
         """What profiles in the manifest would send, and where."""
@@ -214,7 +215,37 @@ def _intent_line(event: Mapping[str, Any]) -> str:
     return f"{event['name']}{launch} {_INTENDED[Intent(event['intent'])]}"
 
 
+def _assigned_line(event: Mapping[str, Any]) -> str:
+    return f"{event['name']}: given to worker {event['worker']}"
+
+
+def _forged_line(event: Mapping[str, Any]) -> str:
+    return f"warning: {event['name']}: what came as its result counts for nothing: {_why(event)}"
+
+
+def _refused_job_line(event: Mapping[str, Any]) -> str:
+    return f"warning: something in the queue is no job for this worker: {_why(event)}"
+
+
+def _trouble_line(event: Mapping[str, Any]) -> str:
+    return f"warning: {_why(event)}"
+
+
+def _lost_line(event: Mapping[str, Any]) -> str:
+    return f"{event['name']}: no longer worker {event['worker']}'s, as you say"
+
+
+def _why(event: Mapping[str, Any]) -> str:
+    error = event["error"]
+    return f"{error['title']}. {error['message']} {error['remedy']}"
+
+
 _LINES: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
+    "assigned": _assigned_line,
+    "forged": _forged_line,
+    "job-refused": _refused_job_line,
+    "lost": _lost_line,
+    "trouble": _trouble_line,
     "intent": _intent_line,
     "launch": _launch_line,
     "step": _step_line,

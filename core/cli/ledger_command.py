@@ -40,9 +40,10 @@ that with a shell; this prints nothing where all is right:
 
 
 def declare(subparsers: Subparsers[Parser]) -> None:
-    """Add ``ledger list|verify|head|export|affected|accept-older``."""
+    """Add ``ledger list|verify|head|export|merge|affected|accept-older``."""
     from .ledger_accept_command import declare_accept  # noqa: PLC0415 - as the next one
     from .ledger_affected_command import declare_affected  # noqa: PLC0415 - it imports from here
+    from .ledger_merge_command import declare_merge  # noqa: PLC0415 - as the first one
 
     group = add_group(subparsers, "ledger", "show, check and search the record of what was done")
     _declare_list(group)
@@ -69,6 +70,7 @@ def declare(subparsers: Subparsers[Parser]) -> None:
     )
     export.description = f"{export.description}\n\n{_EXPORT_CHECK}"
     export.add_argument("--out", metavar="FILE", required=True, help="a new file")
+    declare_merge(group)
     declare_affected(group)
     declare_accept(group)
 

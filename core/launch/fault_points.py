@@ -20,6 +20,7 @@ FAULT_POINTS: Final = (
     "measurement-read",
     "measurement-recorded",
     "measurement-verified",
+    "sealing-allowed",
     "packet-sealed",
     "packet-in-vault",
     "sealing-noted",

@@ -10,6 +10,7 @@ from typing import Final, Self
 
 from ..errors import AnswerPending, BadInput, HostError, UsageError
 from ..hosts.protocol import Host, StartOrder
+from ..sev.measurement import VerifiedMeasurement
 from ..sev.platform import Platform
 from ..sev.secret_packet import Packet
 from ..sev.session import KEY_SIZE, LaunchMaterial
@@ -24,6 +25,7 @@ from .profile_plan import PlannedLaunch
 from .record import LaunchRecord
 from .recording import LaunchRecorder
 from .sealed_steps import EarlierSealing, SealedLaunch
+from .sealing_guard import SealIntent
 from .sev_guest import start_order
 from .sev_plan import AdoptedKeys, EarlierSession, SevWorld
 from .sev_steps import SevLaunch
@@ -199,6 +201,7 @@ class LaunchRun:
             advise=self._advise,
             more_certificates=surroundings.more_certificates,
             report_nonce=self._report_nonce if by_hand else None,
+            before_sealing=self._before_sealing,
             keeper=self._recorder,
         )
 
@@ -210,6 +213,17 @@ class LaunchRun:
 
     async def _advise(self, host: Host, start: StartOrder) -> tuple[str, ...]:
         return await domain_advice(host, self._planned.profile, start, started=True)
+
+    async def _before_sealing(self, verified: VerifiedMeasurement) -> None:
+        record = self.record
+        await self._archive.surroundings.before_sealing(
+            SealIntent(
+                launch_id=record.id,
+                guest=record.guest,
+                host=record.host,
+                measurement=verified.reported.build(),
+            )
+        )
 
     def _report_nonce(self, packet: Packet | None) -> bytes:
         """A host that is reached by hand was given the nonce together with the packet."""

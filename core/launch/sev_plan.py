@@ -18,7 +18,7 @@ from ..sev.diagnosis_question import ApprovedContents
 from ..sev.digest import LaunchDigest
 from ..sev.firmware import FirmwareImage
 from ..sev.firmware_approval import ApprovedFirmware
-from ..sev.measurement import FirmwareRequirements
+from ..sev.measurement import FirmwareRequirements, VerifiedMeasurement
 from ..sev.platform import Platform
 from ..sev.policy import ApprovedPolicy
 from ..sev.secret_packet import Packet
@@ -213,6 +213,11 @@ async def _nobody_advises(host: Host, start: StartOrder) -> Sequence[str]:
     return ()
 
 
+async def _nobody_refuses(verified: VerifiedMeasurement) -> None:
+    """The launch's own guards alone decide."""
+    del verified
+
+
 async def nobody_else_knows(
     chip_id: bytes | None, so_far: PlatformCertificates
 ) -> Sequence[CertificateFile]:
@@ -235,6 +240,7 @@ class SevWorld:
     ``seen_nonces``    measurement nonces of earlier launches
     ``report_nonce``   the nonce (16 bytes) to ask for a report with, where it can't be any random
     one: a host that is reached by hand has to know it with the packet
+    ``before_sealing``  may refuse that the one packet is sealed for what was verified
     ``keeper``         has on disk what must be there before the next thing happens
     """
 
@@ -248,4 +254,5 @@ class SevWorld:
     more_certificates: MoreCertificates = nobody_else_knows
     seen_nonces: Collection[bytes] = ()
     report_nonce: Callable[[Packet | None], bytes] | None = None
+    before_sealing: Callable[[VerifiedMeasurement], Awaitable[None]] = _nobody_refuses
     keeper: LaunchKeeper = UNKEPT

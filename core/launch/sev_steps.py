@@ -197,6 +197,10 @@ class SevLaunch(SevSteps):
             raise out_of_order("a secret needs a verified measurement")
         if not self._plan.secrets:
             return {"secrets": [], "injected": "nothing to inject"}
+        if self._now.packet is None:
+            self._plan.platform_rules.allow_secrets(verified.session.platform)
+            await self._world.before_sealing(verified)
+            fault_point("sealing-allowed")
         async with self._world.open_guest() as host:
             packet = self._now.packet
             if packet is None:

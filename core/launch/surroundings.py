@@ -16,6 +16,7 @@ from ..hosts.protocol import Host
 from ..sev.advisories import Advisories
 from ..sev.chain import RootKeys
 from .deny_list import DenyList, read_deny_list
+from .sealing_guard import BeforeSealing, nobody_to_ask
 from .sev_plan import MoreCertificates, no_other_firmware, nobody_else_knows
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ class Surroundings:
     ``deny_list``     platforms that the owner never wants again
     ``other_firmware``  images at hand that a VM may have been started with by mistake, by name;
     read only after a mismatch
+    ``before_sealing``  may refuse that a launch's one packet is sealed
     ``lock_seconds``  how long another process that works on the same launch is waited for
     """
 
@@ -57,6 +59,7 @@ class Surroundings:
     more_certificates: MoreCertificates = nobody_else_knows
     deny_list: DenyList = DenyList()  # noqa: RUF009 - a constant: nothing in it ever changes
     other_firmware: Callable[[], tuple[tuple[str, FirmwareImage], ...]] = no_other_firmware
+    before_sealing: BeforeSealing = nobody_to_ask
     lock_seconds: float = LOCK_SECONDS
 
     @classmethod

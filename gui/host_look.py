@@ -9,9 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from watchword.core.errors import HostError, UsageError
+from watchword.core.handover.profile_from_domain import DraftProfile
 from watchword.core.hosts.libvirt_url import LibvirtAddress
-from watchword.core.hosts.protocol import GuestLister, GuestRow, Host
+from watchword.core.hosts.locality import is_local
+from watchword.core.hosts.protocol import DomainTeller, GuestLister, GuestRow, Host
 from watchword.core.hosts.urls import ExchangeAddress, parse_host_url
+from watchword.core.launch.domain_draft import draft_from_host
 from watchword.core.launch.orders import LaunchOrder
 from watchword.core.launch.preflight import Expectations, Preflight, look_over
 from watchword.core.launch.sev_plan import CertificateFile, MoreCertificates
@@ -23,11 +26,32 @@ from .wizard.wanted import Wanted
 
 @dataclass(frozen=True, slots=True)
 class HostLook:
-    """What was found about the host at ``url``, and the VMs that it knows, if it tells them."""
+    """What was found about the host at ``url``, and the VMs that it knows, if it tells them.
+
+    ``shows_domains``  whether it shows how its VMs are defined
+    ``local``          whether it is this very machine, by its URL
+    """
 
     url: str
     found: Preflight
     guests: tuple[GuestRow, ...] = ()
+    shows_domains: bool = False
+    local: bool = False
+
+    @property
+    def named(self) -> str:
+        """The VM that the URL names already, by name or UUID; empty where it names none."""
+        address = parse_host_url(self.url)
+        return address.domain or "" if isinstance(address, LibvirtAddress) else ""
+
+
+@dataclass(frozen=True, slots=True)
+class HostDraft:
+    """What a VM's profile could be, by the word of the host at ``url``, which calls it ``name``."""
+
+    url: str
+    name: str
+    draft: DraftProfile
 
 
 async def look_at_host(service: LaunchService, wanted: Wanted) -> HostLook:
@@ -55,7 +79,15 @@ async def look_at_host(service: LaunchService, wanted: Wanted) -> HostLook:
         trusted_roots=() if order is None else order.trusted_roots,
     )
     async with await surroundings.connect(url, "preflight") as host:
-        return HostLook(url, await look_over(host, expected), await _guests(host))
+        found, guests = await look_over(host, expected), await _guests(host)
+        return HostLook(url, found, guests, isinstance(host, DomainTeller), is_local(url))
+
+
+async def draft_of_guest(service: LaunchService, url: str, name: str) -> HostDraft:
+    """What the profile of a VM could be; nothing is kept. Raises as ``draft_from_host``."""
+    surroundings = await asyncio.to_thread(service.surroundings, ask_amd=False)
+    async with await surroundings.connect(url, "preflight") as host:
+        return HostDraft(url, name, await draft_from_host(host))
 
 
 def with_guest(url: str, guest: GuestRow) -> str:

@@ -5,12 +5,12 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from watchword.core.errors import VaultError
+from watchword.core.errors import VaultError, WatchwordError
 from watchword.core.files import read_file
 from watchword.core.guest.rules import needs_es
 from watchword.core.guest.store import ProfileStore, profiles_folder
@@ -19,6 +19,8 @@ from watchword.core.image.disk_access import ImageFormat
 from watchword.core.image.inspection import ImageReport, inspect_image
 from watchword.core.image.key_check import CheckedImage, check_image
 from watchword.core.image.order import BuiltImage, ImageOrder, Progress
+from watchword.core.image.rekey import RekeyedImage, rekey_image
+from watchword.core.ledger.anchor import newest_head
 from watchword.core.ledger.ledger import Ledger
 from watchword.core.records.database import Records, records_folder
 from watchword.core.secret import Secret
@@ -101,17 +103,36 @@ def size_of(text: str) -> int | None:
     return None if found is None else int(found[1]) * SIZE_UNITS[found[2]]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rekeying:
+    """What was filled in for another boot key; an empty text stands for nothing.
+
+    ``entry``, ``recovery``  names of vault entries
+    ``leave_initrd``         go on although an initrd has the old key packed in it
+    """
+
+    path: str
+    entry: str
+    recovery: str = ""
+    leave_initrd: bool = False
+
+
 class ImageService:
-    """Works over the window's vault, profiles and records; tests give another ``build``."""
+    """Works over the window's vault, profiles and records.
+
+    Tests give another ``build`` and another ``rekey``.
+    """
 
     def __init__(
         self,
         vaults: VaultService,
         build: Callable[..., Any] = build_image,
         folder: Path | None = None,
+        rekey: Callable[..., Coroutine[Any, Any, RekeyedImage]] = rekey_image,
     ) -> None:
         self.vaults = vaults
         self._build = build
+        self._rekey = rekey
         self._folder = folder
         self.note = ""
         """What went less well than it should at the end of the last build."""
@@ -149,6 +170,34 @@ class ImageService:
         with Records.open(records_folder()) as records:
             vault = LentVault(self.vaults)
             return await check_image(Path(path), vault, Ledger(records), entry, None)
+
+    async def rekey(self, wanted: Rekeying, observe: Callable[[str], object]) -> RekeyedImage:
+        """Replace a boot key, in a thread of its own: once begun it goes to its end.
+
+        ``observe`` hears the names of ``POINTS``. Raises as ``rekey_image`` does.
+        """
+        return await asyncio.to_thread(self._rekey_whole, wanted, observe)
+
+    def _rekey_whole(self, wanted: Rekeying, observe: Callable[[str], object]) -> RekeyedImage:
+        self.note = ""
+        with Records.open(records_folder()) as records:
+            vault, ledger = LentVault(self.vaults), Ledger(records)
+            done = asyncio.run(
+                self._rekey(
+                    Path(wanted.path),
+                    vault,
+                    ledger,
+                    wanted.entry,
+                    recovery=wanted.recovery or None,
+                    leave_initrd=wanted.leave_initrd,
+                    observe=observe,
+                )
+            )
+            try:
+                vault.write_anchor(lambda noted: newest_head(ledger, noted))
+            except WatchwordError as error:  # the key is replaced in any case
+                self.note = f"{error.title}. {error.message}"
+        return done
 
     def _note_news(self) -> None:
         """Have the keyring take note of the vault's new state; the image is built in any case."""

@@ -34,6 +34,7 @@ class Launching(QObject):
     ``checkWanted``  the page *Check a platform* is to be shown
     ``tryItNow``     a rehearsal is wanted
     ``ledgerWanted`` with the sequence of an entry of the ledger that is to be shown
+    ``profileWanted`` with the HostDraft of a VM that a profile is to be made of
     """
 
     homeChanged = Signal()
@@ -41,6 +42,7 @@ class Launching(QObject):
     checkWanted = Signal()
     tryItNow = Signal()
     ledgerWanted = Signal(int)
+    profileWanted = Signal(object)
     failed = Signal(object)
 
     def __init__(
@@ -53,6 +55,7 @@ class Launching(QObject):
         self._service: LaunchService | None = None
         self.page: LaunchesPage | None = None
         self.check: CheckPage | None = None
+        self._wanted = ""
 
     @property
     def home(self) -> Page:
@@ -84,6 +87,16 @@ class Launching(QObject):
             page.checkPlatform.connect(self.show_check)
             page.tryItNow.connect(self.tryItNow)
             self.homeChanged.emit()
+            if self._wanted:
+                page.show_launch(self._wanted)
+
+    def show_launch(self, launch_id: str) -> None:
+        """Choose this launch in the list, whatever was looked for there before."""
+        self._wanted = launch_id
+        if self.page is None:
+            self.look()
+        else:
+            self.page.show_launch(launch_id)
 
     def choose(self) -> None:
         """A launch of which the owner says what it is."""
@@ -107,6 +120,7 @@ class Launching(QObject):
             from .pages.check_page import CheckPage  # noqa: PLC0415 - once it is needed
 
             self.check = CheckPage(self._bridge, self.service)
+            self.check.profileWanted.connect(self.profileWanted)
         self.checkWanted.emit()
 
     def _open(
@@ -118,6 +132,7 @@ class Launching(QObject):
             self._bridge, self.service, guest=guest, summary=summary, at_once=at_once
         )
         wizard.ledgerWanted.connect(self.ledgerWanted)
+        wizard.profileWanted.connect(self.profileWanted)
         self.wizardWanted.emit(wizard)
 
 

@@ -19,9 +19,11 @@ from .sidebar import Sidebar
 from .theme import Scheme, Theme
 
 if TYPE_CHECKING:
-    from PySide6.QtWidgets import QMessageBox
-
+    from .closing import Closing, ClosingQuestion
+    from .host_look import HostDraft
     from .notifier import Notifier
+    from .pages.fleet_page import FleetPage
+    from .pages.guests_page import GuestsPage
     from .pages.image_page import ImagePage
     from .pages.ledger_page import LedgerPage
     from .pages.vault_service import VaultService
@@ -31,8 +33,9 @@ if TYPE_CHECKING:
     from .wizard.try_it_now import TryItNow
 
 _FIRST_SIZE: Final = (1120, 760)
+_GUESTS: Final = 1
 _LEDGER: Final = 3
-"""Where its page is in the sidebar."""
+"""Where these pages are in the sidebar."""
 
 
 class MainWindow(QMainWindow):
@@ -47,7 +50,7 @@ class MainWindow(QMainWindow):
         self._theme = theme
         self._settings = settings
         self.wizard: TryItNow | RecordedLaunch | QemuRehearsal | None = None
-        self._asking: QMessageBox | None = None
+        self._fleet: FleetPage | None = None
         self._seen = False
         self._only_trying = False
         self._comes_back = False
@@ -90,6 +93,7 @@ class MainWindow(QMainWindow):
         launching.wizardWanted.connect(self.open_wizard)
         launching.checkWanted.connect(self._show_checking)
         launching.ledgerWanted.connect(self._show_ledger_entry)
+        launching.profileWanted.connect(self._make_profile)
         launching.tryItNow.connect(self.try_it_now)
         self.start.launchGuest.connect(launching.choose)
         self.start.checkPlatform.connect(launching.show_check)
@@ -109,13 +113,15 @@ class MainWindow(QMainWindow):
             PageEntry(self.tr("Guests"), "guests", self._guests_page),
             PageEntry(self.tr("Vault"), "vault", self._vault_page),
             PageEntry(self.tr("Ledger"), "ledger", self._ledger_page),
+            PageEntry(self.tr("Fleet"), "fleet", self._fleet_page),
         )
 
     def _guests_page(self) -> Page:
         from .pages.guests_page import GuestsPage  # noqa: PLC0415 - once it is to be seen
         from .pages.guests_service import GuestService  # noqa: PLC0415 - once it is to be seen
 
-        page = GuestsPage(self._bridge, GuestService(vault_names=self.vaults.names))
+        service = GuestService(vault_names=self.vaults.names)
+        page = GuestsPage(self._bridge, service, lambda: self.launching.service)
         page.rehearseWanted.connect(self.rehearse_guest)
         page.buildWanted.connect(self.build_image)
         return page
@@ -130,6 +136,14 @@ class MainWindow(QMainWindow):
         from .pages.ledger_service import LedgerService  # noqa: PLC0415 - once it is to be seen
 
         return LedgerPage(self._bridge, LedgerService(vaults=self.vaults))
+
+    def _fleet_page(self) -> Page:
+        from .fleet_service import FleetService  # noqa: PLC0415 - once it is to be seen
+        from .pages.fleet_page import FleetPage  # noqa: PLC0415 - once it is to be seen
+
+        page = self._fleet = FleetPage(self._bridge, FleetService(self.launching.service))
+        page.launchWanted.connect(self._show_launch)
+        return page
 
     def _add_shortcuts(self) -> None:
         for number in range(len(self.entries)):
@@ -186,6 +200,12 @@ class MainWindow(QMainWindow):
         page.launchWanted.connect(self.launching.choose_guest)
         return page
 
+    @Slot(str)
+    def _show_launch(self, launch_id: str) -> None:
+        """The launch of this id, among all the others."""
+        self.launching.show_launch(launch_id)
+        self.show_page(0)
+
     @Slot(int)
     def _show_ledger_entry(self, sequence: int) -> None:
         """Leave the wizard for an entry of the ledger."""
@@ -193,6 +213,13 @@ class MainWindow(QMainWindow):
         self.show_page(_LEDGER)
         page = cast("LedgerPage", self._pages[self.entries[_LEDGER].title])
         page.show_entry(sequence)
+
+    @Slot(object)
+    def _make_profile(self, draft: HostDraft) -> None:
+        """Leave the wizard for the form of a new guest."""
+        self.close_wizard()
+        self.show_page(_GUESTS)
+        cast("GuestsPage", self._pages[self.entries[_GUESTS].title]).new_from(draft)
 
     @Slot()
     def _change_home(self) -> None:
@@ -300,10 +327,11 @@ class MainWindow(QMainWindow):
             self.launching.look()
 
     def closeEvent(self, event: QCloseEvent) -> None:
-        """Ask only while the secret is on its way; else the window just closes."""
-        if self.wizard is not None and self.wizard.handing_over:
+        """Ask only while a secret is on its way or a fleet is; else the window just closes."""
+        question = self._closing_question()
+        if question is not None:
             event.ignore()
-            self._ask_before_closing()
+            self.closing.ask(question)
             return
         self._settings.geometry = self.saveGeometry()
         self._settings.save()
@@ -315,31 +343,39 @@ class MainWindow(QMainWindow):
         if "vaults" in vars(self):
             self.vaults.close()
 
-    def _ask_before_closing(self) -> None:
-        if self._asking is not None:
-            return
-        from PySide6.QtWidgets import QMessageBox  # noqa: PLC0415 - for this rare moment
+    @cached_property
+    def closing(self) -> Closing:
+        """Asks before the window closes."""
+        from .closing import Closing  # noqa: PLC0415 - for this rare moment
 
-        box = self._asking = QMessageBox(self)
-        box.setIcon(QMessageBox.Icon.Warning)
-        box.setText(self.tr("The secret is being handed over"))
-        box.setInformativeText(
-            self.tr("If you close Watchword now, it stays open whether the secret has arrived.")
-        )
-        wait = box.addButton(self.tr("&Wait"), QMessageBox.ButtonRole.RejectRole)
-        leave = box.addButton(self.tr("&Close anyway"), QMessageBox.ButtonRole.DestructiveRole)
-        box.setDefaultButton(wait)
-        leave.clicked.connect(self._close_anyway)
-        box.finished.connect(self._asked)
-        box.open()
+        return Closing(self)
+
+    def _closing_question(self) -> ClosingQuestion | None:
+        from .closing import ClosingQuestion  # noqa: PLC0415 - as above
+
+        if self.wizard is not None and self.wizard.handing_over:
+            return ClosingQuestion(
+                self.tr("The secret is being handed over"),
+                self.tr(
+                    "If you close Watchword now, it stays open whether the secret has arrived."
+                ),
+                self.tr("&Close anyway"),
+                self._close_anyway,
+            )
+        fleet = self._fleet
+        if fleet is not None and fleet.run.running:
+            return ClosingQuestion(
+                self.tr("A fleet is being launched"),
+                self.tr(
+                    "If you close Watchword now, what is under way stops in order, and the rest is"
+                    " not begun. Resume goes on with both another time."
+                ),
+                self.tr("&Stop and close"),
+                lambda: fleet.stop_then(self.close),
+            )
+        return None
 
     @Slot()
     def _close_anyway(self) -> None:
         self.close_wizard()
         self.close()
-
-    @Slot()
-    def _asked(self) -> None:
-        if self._asking is not None:
-            self._asking.deleteLater()
-            self._asking = None

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from watchword.core.amd.advisories import published_advisories
 from watchword.core.errors import BadInput, UsageError, WatchwordError
 from watchword.core.hosts.connect import connect_host
+from watchword.core.hosts.locality import is_local
 from watchword.core.hosts.urls import ExchangeAddress, parse_host_url
 from watchword.core.launch.host_certificates import read_host_certificates
 from watchword.core.launch.sev_plan import MoreCertificates
@@ -36,10 +37,12 @@ class Checked:
 
     ``report``   as ChainReport.as_json gives it
     ``refusal``  why it doesn't hold; None where it does
+    ``local``    whether the host is this very machine, by its URL
     """
 
     report: Mapping[str, object]
     refusal: WatchwordError | None
+    local: bool = False
 
 
 async def check_platform(service: LaunchService, what: ToCheck) -> Checked:
@@ -64,7 +67,8 @@ async def check_platform(service: LaunchService, what: ToCheck) -> Checked:
     recognised = await _completed(recognised, surroundings.more_certificates)
     report = examine_chain(recognised.certificates, surroundings.roots)
     report = with_advisories(report.with_warnings(recognised.warnings), published_advisories())
-    return Checked(report.as_json(), None if report.ok else chain_refused(report))
+    refusal = None if report.ok else chain_refused(report)
+    return Checked(report.as_json(), refusal, is_local(what.host))
 
 
 async def _completed(recognised: RecognisedChain, source: MoreCertificates) -> RecognisedChain:

@@ -4,30 +4,27 @@
 from __future__ import annotations
 
 import asyncio
-from argparse import Namespace
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-from watchword.core.cli.qemu_options import load_setup
-from watchword.core.errors import BadInput
-from watchword.core.files import read_chunks
 from watchword.core.guest.profile import GuestProfile
 from watchword.core.guest.store import ProfileStore, profiles_folder
+from watchword.core.image.image_kind import image_kind
 from watchword.core.launch.sev_steps import Observer
 from watchword.core.rehearsal.guest import RehearsedGuest
 from watchword.core.rehearsal.profile_guest import rehearsed_guest
 from watchword.core.rehearsal.qemu_run import DEFAULT_LIMIT, DEFAULT_MEMORY, QemuRun, QemuSetup
+from watchword.core.rehearsal.setup import qemu_setup
 
 from .lent_vault import LentVault
 from .pages.vault_service import VaultService
 from .wizard.runs import OpenRun
 from .wizard.watched_run import ConsoleLog, WatchedRun
 
-_QCOW2: Final = b"QFI\xfb"
-_LARGEST: Final = 1 << 50
+_DISK: Final = "the disk image"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,25 +92,12 @@ class QemuRehearsals:
 
 
 def _setup(wanted: Rehearsed) -> QemuSetup:
-    """By the same way as the command line's options."""
-    return load_setup(
-        Namespace(
-            disk=wanted.disk or None,
-            disk_format=wanted.disk_format or _format_of(wanted.disk),
-            host_disk=None,
-            memory=wanted.memory,
-            time_limit=wanted.limit,
-            unlocked_when=[wanted.unlocked_when] if wanted.unlocked_when else [],
-        )
+    disk = None
+    if wanted.disk:
+        disk = wanted.disk, image_kind(wanted.disk, _DISK, wanted.disk_format or None)
+    return qemu_setup(
+        disk=disk,
+        memory=wanted.memory,
+        limit=wanted.limit,
+        unlocked_when=[wanted.unlocked_when] if wanted.unlocked_when else [],
     )
-
-
-def _format_of(path: str) -> str | None:
-    """What an image's first bytes say; read here, so that an error names the field."""
-    if not path:
-        return None
-    field = "the disk image"
-    first = next(read_chunks(path, field, chunk=len(_QCOW2), limit=_LARGEST), b"")
-    if not first:
-        raise BadInput("disk-empty", field, "The file is empty.", "Choose the guest's image.")
-    return "qcow2" if first == _QCOW2 else "raw"

@@ -7,9 +7,10 @@ from functools import partial
 from typing import cast
 
 from PySide6.QtCore import Qt, Signal, Slot
-from PySide6.QtWidgets import QCheckBox, QLineEdit, QPushButton, QWidget
+from PySide6.QtWidgets import QCheckBox, QPushButton, QWidget
 
 from watchword.core.errors import WatchwordError
+from watchword.core.hosts.locality import LOCAL_WARNING
 
 from ..asking import ask_async
 from ..bridge import Bridge, Job
@@ -23,12 +24,20 @@ from ..widgets.page_frame import PageFrame
 from ..widgets.section import Section
 from ..widgets.text_label import TextLabel
 from ..widgets.tones import Tone
+from ..wizard.connection_panel import ConnectionPanel
+from ..wizard.connection_tester import ConnectionTester
+from ..wizard.host_url_field import HostUrlField
+from ..wizard.wanted import Wanted
 
 
 class CheckPage(PageFrame):
-    """``left`` comes when the owner has seen enough."""
+    """``left`` comes when the owner has seen enough.
+
+    ``profileWanted``  with the HostDraft of a VM that a profile is to be made of
+    """
 
     left = Signal()
+    profileWanted = Signal(object)
 
     def __init__(
         self, bridge: Bridge, service: LaunchService, parent: QWidget | None = None
@@ -43,10 +52,19 @@ class CheckPage(PageFrame):
         self._bridge = bridge
         self._service = service
         self._job: Job | None = None
-        self.host = QLineEdit()
+        self.url = HostUrlField(self.tr("URL of the host"))
+        self.host = self.url.edit
         self.host.setPlaceholderText("qmp+unix:///run/vm1.sock")
-        self.host.setAccessibleName(self.tr("URL of the host"))
         self.host.returnPressed.connect(self.check)
+        self.connection = ConnectionPanel(self.tr("Make a &profile of this VM…"))
+        self.tester = ConnectionTester(
+            bridge,
+            lambda: self._service,
+            self.url,
+            self.connection,
+            wanted=self._wanted,
+            owner=self,
+        )
         self.files = DropArea(
             self.tr("Drop the platform's certificate files here"), purpose="certificates"
         )
@@ -63,6 +81,7 @@ class CheckPage(PageFrame):
         self.line.cancelled.connect(self._cancel)
         self.banner = Banner()
         self.tree = ChainTree()
+        self.tester.drafted.connect(self.profileWanted)
         self._lay_out()
 
     def _lay_out(self) -> None:
@@ -70,7 +89,8 @@ class CheckPage(PageFrame):
         label = TextLabel(self.tr("The host's &URL"))
         label.setBuddy(self.host)
         given.body.addWidget(label)
-        given.body.addWidget(self.host)
+        given.body.addWidget(self.url)
+        given.body.addWidget(self.connection)
         given.body.addWidget(
             TextLabel(self.tr("And any certificate files that you have:"), quiet=True)
         )
@@ -91,17 +111,28 @@ class CheckPage(PageFrame):
     def refresh(self) -> None:
         """Nothing here changes by itself."""
 
-    @Slot()
-    def check(self) -> None:
-        """Gather the certificates, and judge them."""
-        if self._job is not None:
-            return
+    def _wanted(self) -> Wanted:
         given = self.files.given
-        what = ToCheck(
-            host=self.host.text().strip(),
+        return Wanted(
+            guest="",
+            host=self.url.url,
             paths=tuple(one.path for one in given if one.path),
             pasted=tuple(one.text for one in given if not one.path),
             ask_amd=self.ask_amd.isChecked(),
+        )
+
+    @Slot()
+    def check(self) -> None:
+        """Gather the certificates, and judge them."""
+        if self._job is not None or not self.url.judge():
+            return
+        self.tester.cancel()
+        wanted = self._wanted()
+        what = ToCheck(
+            host=wanted.host,
+            paths=wanted.paths,
+            pasted=wanted.pasted,
+            ask_amd=wanted.ask_amd,
         )
         self.banner.clear()
         self.result.hide()
@@ -131,12 +162,13 @@ class CheckPage(PageFrame):
         self.result.show()
         if checked.refusal is not None:
             self.banner.show_error(checked.refusal)
+            return
+        words = self.tr(
+            "Every certificate is signed by the one above it, up to AMD's own root. Whose"
+            " machine it is in, the chain does not say: compare the fingerprint."
+        )
+        title = self.tr("This is a genuine AMD processor")
+        if checked.local:
+            self.banner.show_message(Tone.WARN, title, f"{words}\n{LOCAL_WARNING}")
         else:
-            self.banner.show_message(
-                Tone.OK,
-                self.tr("This is a genuine AMD processor"),
-                self.tr(
-                    "Every certificate is signed by the one above it, up to AMD's own root. Whose"
-                    " machine it is in, the chain does not say: compare the fingerprint."
-                ),
-            )
+            self.banner.show_message(Tone.OK, title, words)

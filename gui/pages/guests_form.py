@@ -17,11 +17,13 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from watchword.core.guest.fields import NAME
 from watchword.core.guest.profile import GuestProfile
 from watchword.core.guest.rules import FILES
 from watchword.core.sev.cpu_models import QEMU_MODELS
 from watchword.core.sev.policy import DEFAULT_POLICY, Policy
 
+from ..host_look import HostDraft
 from ..widgets.banner import Banner
 from ..widgets.foldable import Foldable
 from ..widgets.fonts import NORMAL, SMALL
@@ -38,6 +40,7 @@ from .guests_document import (
     without_empty,
 )
 from .guests_fields import Field, FileList, SecretRows
+from .guests_host import GuestHost
 
 _EXPERT: Final = ("minimum_api", "minimum_build", "oca", "ceks", "route", "vmsa", "sev_features")
 _BOOT: Final = ("kernel", "initrd", "cmdline")
@@ -62,6 +65,7 @@ class GuestForm(QWidget):
         self._all_told = False
         self.fields: dict[str, Field] = {}
         self.files = {component: self._file_list(component) for component in FILES}
+        self.host = GuestHost()
         self.policy = PolicyEditor()
         self.secrets = SecretRows()
         self.cmdline, self.ceks = self._lines(), self._lines()
@@ -145,14 +149,8 @@ class GuestForm(QWidget):
         section = Section(self.tr("Guest"))
         section.body.addWidget(self._line("name", self.tr("&Name"), self.tr("Such as web1.")))
         section.body.addWidget(self._line("description", self.tr("&Description (optional)")))
-        section.body.addWidget(
-            self._line(
-                "host",
-                self.tr("&Host (optional)"),
-                self.tr("Such as qmp+unix:///run/web1.sock; without one you are asked each time."),
-                "qmp",
-            )
-        )
+        self.fields["host"] = self.host.field
+        section.body.addWidget(self.host)
         return section
 
     def _loads_section(self) -> Section:
@@ -258,6 +256,8 @@ class GuestForm(QWidget):
                 widget.currentTextChanged.connect(self._edited)
             elif isinstance(widget, FileList | SecretRows):
                 widget.changed.connect(self._edited)
+        self.host.edited.connect(self._edited)
+        self.host.judged.connect(self._judge_host)
         self.policy.policyChanged.connect(self._policy_changed)
         self.saving.clicked.connect(self._save)
         self.cancelling.clicked.connect(self.cancelWanted)
@@ -269,6 +269,7 @@ class GuestForm(QWidget):
         before = {} if profile is None else profile.to_document()
         self._before, self._touched, self._all_told = before, set(), False
         self.banner.clear()
+        self.host.forget()
         self._name.setEnabled(profile is None)
         policy = DEFAULT_POLICY if profile is None else profile.policy
         # Read from names its value is a flag, which no preset is equal to.
@@ -293,6 +294,21 @@ class GuestForm(QWidget):
             field.set_problem("")
         self._follow_policy()
 
+    def show_draft(self, found: HostDraft) -> None:
+        """Fill in what a VM's host says; whatever it doesn't say stays, and files are not its."""
+        draft, texts = found.draft, {"vcpus": str(found.draft.vcpus or "")}
+        self.host.show_draft(found)
+        if self._name.isEnabled() and not self._name.text() and NAME.fullmatch(found.name):
+            texts["name"] = found.name
+        for key, value in texts.items():
+            self._edit(key).setText(value or self._edit(key).text())
+        if draft.policy is not None:
+            self.policy.set_policy(Policy(draft.policy.value))
+        self.cpu.setEditText(draft.cpu or self.cpu.currentText())
+        self.cmdline.setPlainText(draft.cmdline or self.cmdline.toPlainText())
+        self.boot.set_open(self.boot.opened or draft.kernel is not None)
+        self._policy_changed()
+
     def document(self) -> Document:
         """What is filled in, as the document of a profile."""
         filled = {key: self._edit(key).text().strip() for key in ("name", "description", "host")}
@@ -302,6 +318,7 @@ class GuestForm(QWidget):
             "policy": self.policy.policy.value,
             "cmdline": cmdlines(self.cmdline.toPlainText(), self._before.get("cmdline", ())),
             "secrets": dict(self.secrets.pairs),
+            "watch": self._before.get("watch"),  # it is not in the form, and stays as it is
             "oca": owner_ca(self._edit("oca").text().strip(), self._before.get("oca")),
             "ceks": chips(lines_of(self.ceks.toPlainText()), self._before.get("ceks", ())),
             "route": self.route.currentData(),
@@ -346,6 +363,10 @@ class GuestForm(QWidget):
         if self._edit(key).isModified():
             self._touched.add(key)
             self._judge()
+
+    def _judge_host(self, problem: str) -> None:
+        self._touched |= {"host"} if problem else set()
+        self.fields["host"].set_problem(problem)
 
     def _edited(self) -> None:
         if self._touched or self._all_told:

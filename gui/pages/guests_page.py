@@ -7,17 +7,21 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from PySide6.QtCore import Qt, Signal, Slot
+from PySide6.QtCore import Qt, QTimer, Signal, Slot
 from PySide6.QtWidgets import QWidget
 
 from watchword.core.errors import WatchwordError
 from watchword.core.handover.firmware_descriptors import JudgedDescriptor
 
 from ..bridge import Bridge
+from ..host_look import HostDraft
+from ..launch_service import LaunchService
 from ..widgets.banner import Banner
 from ..widgets.busy_line import BusyLine
 from ..widgets.page_frame import PageFrame
 from ..widgets.tones import Tone
+from ..wizard.connection_tester import ConnectionTester
+from ..wizard.wanted import Wanted
 from .confirm_dialog import ConfirmDialog
 from .guests_dialogs import ApproveDialog, DuplicateDialog, ExportDialog, ImportDialog
 from .guests_document import Document
@@ -36,13 +40,18 @@ class GuestsPage(PageFrame):
 
     ``rehearseWanted``  with the name of a guest
     ``buildWanted``     an encrypted image is to be built
+    ``launches``        gives what asks hosts, once somebody wants it
     """
 
     rehearseWanted = Signal(str)
     buildWanted = Signal()
 
     def __init__(
-        self, bridge: Bridge, service: GuestService, parent: QWidget | None = None
+        self,
+        bridge: Bridge,
+        service: GuestService,
+        launches: Callable[[], LaunchService],
+        parent: QWidget | None = None,
     ) -> None:
         title = self.tr("Guests")
         super().__init__(title, "", parent)
@@ -52,8 +61,18 @@ class GuestsPage(PageFrame):
         self.banner, self._line = Banner(), BusyLine()
         self.work = PageWork(bridge, self._line, self.banner, self)
         self.list, self.view, self.form = GuestList(), GuestView(), GuestForm()
+        host = self.form.host
+        self.tester = ConnectionTester(
+            bridge,
+            launches,
+            host.url,
+            host.connection,
+            wanted=lambda: Wanted(guest="", host=host.url.url),
+            owner=self,
+        )
         self._shown: QWidget = self.list
         self._editing: Guest | None = None
+        self._pending: HostDraft | None = None
         for widget in (self.banner, self._line, self.list, self.view, self.form):
             self.content.addWidget(widget)
         self._connect()
@@ -77,6 +96,7 @@ class GuestsPage(PageFrame):
         self.form.cancelWanted.connect(self._leave_form)
         self.form.installedWanted.connect(self._find_firmware)
         self.form.unsound.connect(self._show_field)
+        self.tester.drafted.connect(self._show_draft)
 
     def widget(self) -> QWidget:
         """Itself."""
@@ -107,6 +127,7 @@ class GuestsPage(PageFrame):
     def _show_part(self, part: QWidget, title: str, subtitle: str = "") -> None:
         if part is not self._shown:
             self.scroll_to_top()
+            self.tester.forget()
         self._shown = part
         for one in (self.list, self.view, self.form):
             one.setVisible(one is part)
@@ -220,8 +241,30 @@ class GuestsPage(PageFrame):
     def _edit(self) -> None:
         self._show_form(self.view.guest)
 
+    def new_from(self, draft: HostDraft) -> None:
+        """The form for a new guest, with what a host says of a VM of its own."""
+        if self.work.busy:  # whatever that shows at its end, the form comes after it
+            self._pending = draft
+            return
+        self._pending = None
+        if self._shown is not self.form or self._editing is not None:
+            self._new()  # else a new guest is being filled in, and keeps what was typed
+        self._show_draft(draft)
+
+    @Slot()
+    def _show_pending(self) -> None:
+        if self._pending is not None:
+            self.new_from(self._pending)
+
+    @Slot(object)
+    def _show_draft(self, draft: HostDraft) -> None:
+        self.form.show_draft(draft)
+        lay_out_now()
+        self.show_widget(self.form.host.banner)
+
     def _show_form(self, guest: Guest | None) -> None:
         self._editing = guest
+        self.tester.forget()
         self.banner.clear()
         self.form.show_profile(None if guest is None else guest.profile)
         title = self.tr("New guest")
@@ -287,6 +330,8 @@ class GuestsPage(PageFrame):
     @Slot(bool)
     def _follow_work(self, busy: bool) -> None:
         self.form.saving.setEnabled(not busy)
+        if not busy and self._pending is not None:
+            QTimer.singleShot(0, self, self._show_pending)
         if self.dialog is not None:
             self.dialog.set_busy(busy)
 

@@ -211,7 +211,7 @@ class GuestService:
         """
         given = read_profile(read_file(path, "the file", LARGEST_PROFILE), "the file")
         host = readable_host(given.host) if given.host and with_host else None
-        profile = withdraw_approvals(_with(given, host=host, name=name or given.name))
+        profile = withdraw_approvals(_with(given, host=host, watch=None, name=name or given.name))
         self._store.add(profile)
         return self.one(profile.name)
 

@@ -25,6 +25,7 @@ from ..widgets.tones import Tone
 from .guests_fields import Field
 from .image_form import ImageFormView
 from .image_look import ImageLook
+from .image_rekey import ImageRekey
 from .image_result import ImageResult
 from .page_work import PageWork, lay_out_now
 
@@ -60,6 +61,7 @@ class ImagePage(PageFrame):
         self.gate = VaultGate(bridge, service.vaults, self)
         self.form, self.result = ImageFormView(), ImageResult()
         self.look = ImageLook(bridge, service, self.gate)
+        self.rekey = ImageRekey(bridge, service, self.gate)
         for widget in (
             self.banner,
             self.line,
@@ -67,6 +69,7 @@ class ImagePage(PageFrame):
             self.form,
             self.result,
             self.look,
+            self.rekey,
         ):
             self.content.addWidget(widget)
         self.result.hide()
@@ -75,6 +78,7 @@ class ImagePage(PageFrame):
     def _connect(self) -> None:
         self.form.buildWanted.connect(self._ask_vault)
         self.form.leaveWanted.connect(self.left)
+        self.rekey.busyChanged.connect(self.form.setDisabled)
         self.form.unsound.connect(self._show_field)
         self.gate.refused.connect(self._show_error)
         self.line.cancelled.connect(self.cancel)
@@ -161,6 +165,7 @@ class ImagePage(PageFrame):
         self.result.show_image(built, self._service.note)
         self.form.hide()
         self.look.hide()
+        self.rekey.hide()
         self.result.show()
         lay_out_now()
         self.scroll_to_top()
@@ -200,6 +205,7 @@ class ImagePage(PageFrame):
         self.result.hide()
         self.form.show()
         self.look.show()
+        self.rekey.show()
         self.banner.clear()
         self.scroll_to_top()
         self.form.output.edit.setFocus(Qt.FocusReason.OtherFocusReason)

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final, cast
 
-from PySide6.QtCore import QModelIndex, Qt, QTimer, Signal, Slot
+from PySide6.QtCore import QModelIndex, QSignalBlocker, Qt, QTimer, Signal, Slot
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QCheckBox,
@@ -103,6 +103,19 @@ class LaunchesPage(QWidget):
     def refresh(self) -> None:
         """Look at the records and the profiles again."""
         ask(self._bridge, self, self._look, self._show, self.banner.show_error)  # type: ignore[arg-type]
+
+    def show_launch(self, launch_id: str) -> None:
+        """Choose this launch, whatever the list was filtered by."""
+        for field in (self.search, self.only_open):
+            with QSignalBlocker(field):
+                if isinstance(field, QLineEdit):
+                    field.clear()
+                else:
+                    field.setChecked(False)
+        self._pause.stop()
+        self.model.set_filter("", only_open=False)
+        self._kept = launch_id
+        self.refresh()
 
     # -- parts -----------------------------------------------------------------------
 

@@ -4,19 +4,25 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 from typing import Final
 
-from PySide6.QtCore import Signal
+from PySide6.QtCore import QObject, Signal
 from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QPushButton, QWidget
 
 from watchword.core.hosts.exchange_start import start_files
 from watchword.core.hosts.protocol import StartOrder
 
+from ..asking import ask
+from ..bridge import Bridge
+from ..evidence_files import save_bytes
 from ..widgets.copy_button import CopyButton
 from ..widgets.folders import remembered
 from ..widgets.fonts import SMALL
 from ..widgets.section import Section
 from ..widgets.text_label import TextLabel
+from .flow import Situation
+from .recorded_run import RecordedRun
 
 LEFT_OUT: Final = ("README.txt", "ask.qmp")
 """These are about carrying answers back by hand."""
@@ -81,3 +87,39 @@ class HostFilesPanel(Section):
 
     def _text(self, name: str) -> str:
         return self.files.get(name, b"").decode("ascii", "replace")
+
+
+class HostFiles(QObject):
+    """Shows on *Launch blob* and *Start* what the host is given, and saves it where it is wanted.
+
+    ``failed``  with why it could not be saved
+    """
+
+    failed = Signal(object)
+
+    def __init__(
+        self, bridge: Bridge, panels: tuple[HostFilesPanel, HostFilesPanel], owner: QObject
+    ) -> None:
+        super().__init__(owner)
+        self._bridge = bridge
+        self._session, self._start = panels
+        for panel in panels:
+            panel.saveWanted.connect(partial(self._save, panel))
+
+    def follow(self, now: Situation, run: RecordedRun) -> None:
+        """The launch is another than before, or further than before."""
+        order = None if run.by_hand else run.start_order
+        left = None if now.launch.status("start").settled else order
+        self._session.show_order(run.id, order, run.host)
+        self._start.show_order(run.id, left, run.host)
+
+    def _save(self, panel: HostFilesPanel, folder: str) -> None:
+        files = dict(panel.files)
+
+        def save() -> str:
+            for name, data in files.items():
+                save_bytes(str(Path(folder) / name), data)
+            return folder
+
+        saved = panel.show_saved
+        ask(self._bridge, self, save, lambda where: saved(str(where)), self.failed.emit)

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QComboBox, QFormLayout, QLabel, QLineEdit, QVBoxLayout, QWidget
 
@@ -159,19 +161,33 @@ class HostUrlField(QWidget):
     """The URL as text in ``edit``, what is wrong with it in words, and the builder.
 
     Nothing is said about a URL before a person has finished to type it.
+    ``edit``  stands elsewhere already, where ``say`` says what is wrong
     """
 
-    def __init__(self, name: str, parent: QWidget | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        parent: QWidget | None = None,
+        *,
+        edit: QLineEdit | None = None,
+        say: Callable[[str], object] | None = None,
+    ) -> None:
         super().__init__(parent)
-        self.edit = QLineEdit()
-        self.edit.setAccessibleName(name)
-        self._problem = ProblemLine(self.edit)
+        self.edit = QLineEdit() if edit is None else edit
+        self._problem = ""
         self.builder = HostUrlBuilder()
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(TIGHT)
-        for widget in (self.edit, self._problem, self.builder):
-            column.addWidget(widget)
+        if edit is None:
+            self.edit.setAccessibleName(name)
+            column.addWidget(self.edit)
+        if say is None:
+            line = ProblemLine(self.edit)
+            column.addWidget(line)
+            say = line.say
+        self._say = say
+        column.addWidget(self.builder)
         self.edit.textEdited.connect(self._typed)
         self.edit.editingFinished.connect(self.judge)
         self.builder.toggled.connect(self._unfold)
@@ -190,11 +206,12 @@ class HostUrlField(QWidget):
     @property
     def problem(self) -> str:
         """What is said to be wrong with it."""
-        return self._problem.problem
+        return self._problem
 
     def judge(self) -> bool:
         """Say what is wrong; whether nothing is. An empty field is for its owner to judge."""
-        self._problem.say(problem_of(self.url) if self.url else "")
+        self._problem = problem_of(self.url) if self.url else ""
+        self._say(self._problem)
         return not self.problem
 
     def _typed(self) -> None:

@@ -46,7 +46,7 @@ class RecordedChoices(QWidget):
         self.facts = KeyValueTable()
         self.url = HostUrlField(self.tr("URL of the host"))
         self.host = self.url.edit
-        self.connection = ConnectionPanel()
+        self.connection = ConnectionPanel(self.tr("Make a &profile of this VM…"))
         self.files = DropArea(
             self.tr("Drop certificate files here: AMD's signed CEK, or the host's whole chain"),
             purpose="certificates",

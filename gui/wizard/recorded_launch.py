@@ -6,7 +6,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Final, cast
 
 from PySide6.QtCore import Qt, Signal, Slot
@@ -28,12 +27,14 @@ from ..launch_service import LaunchService
 from ..vault_gate import VaultGate
 from .conductor import Conductor
 from .connection_tester import ConnectionTester
+from .domain_pane import DomainPanes
 from .exchange_panel import ExchangePanel
 from .frame import DWELL, WizardFrame
-from .measurement import MeasurementPage
+from .host_files import HostFiles
 from .recorded_choices import RecordedChoices
 from .recorded_evidence import RecordedEvidencePage
 from .recorded_guest import RecordedGuestPage
+from .recorded_measurement import RecordedMeasurementPage
 from .recorded_platform import RecordedPlatformPage
 from .recorded_run import RecordedRun
 from .recorded_start import RecordedSessionPage, RecordedStartPage
@@ -66,11 +67,13 @@ class RecordedLaunch(QWidget):
     """Begin with :meth:`begin`; ``guest`` is chosen, ``summary`` taken up again.
 
     With ``at_once`` the guest is launched as its profile says, without another question.
-    ``ledgerWanted``  with the sequence of an entry that is to be shown
+    ``ledgerWanted``   with the sequence of an entry that is to be shown
+    ``profileWanted``  with the HostDraft of a VM that a profile is to be made of
     """
 
     left = Signal()
     ledgerWanted = Signal(int)
+    profileWanted = Signal(object)
 
     def __init__(
         self,
@@ -96,23 +99,26 @@ class RecordedLaunch(QWidget):
         self.platform = RecordedPlatformPage()
         self.session = RecordedSessionPage()
         self.start = RecordedStartPage()
-        self.measurement = MeasurementPage()
+        self.measurement = RecordedMeasurementPage()
         self.evidence = RecordedEvidencePage()
-        pages = (
-            self.guest,
-            self.platform,
-            self.session,
-            self.start,
-            self.measurement,
-            SecretPage(),
-            self.evidence,
-        )
+        first = (self.guest, self.platform, self.session, self.start, self.measurement)
+        pages = (*first, SecretPage(), self.evidence)
         self.frame = WizardFrame(self.tr("Launch a guest"), pages, dwell=dwell)
         self.gate = VaultGate(bridge, service.vaults, self)
         self.again = StartingAgain(bridge, self)
-        self.tester = ConnectionTester(bridge, service, self.choices, self)
+        self.tester = ConnectionTester(
+            bridge,
+            lambda: service,
+            self.choices.url,
+            self.choices.connection,
+            wanted=self.choices.wanted,
+            owner=self,
+        )
         self.opinions = SecondOpinions(bridge, self.frame, self)
         self.maker = StartMaker(bridge, self.session.whole, lambda: self.run, self)
+        self.files = HostFiles(bridge, (self.session.files, self.start.files), self)
+        panes = (self.start.domain, self.measurement.domain)
+        self.panes = DomainPanes(bridge, service, panes, lambda: self.run, self)
         self._connect()
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
@@ -120,6 +126,8 @@ class RecordedLaunch(QWidget):
 
     def _connect(self) -> None:
         self.frame.left.connect(self.left)
+        self.choices.guests.currentTextChanged.connect(self.tester.forget)
+        self.tester.drafted.connect(self.profileWanted)
         self.frame.startOver.connect(self._start_over)
         self.gate.refused.connect(self._not_opened)
         self.gate.dismissed.connect(self._not_wanted, Qt.ConnectionType.QueuedConnection)
@@ -133,8 +141,8 @@ class RecordedLaunch(QWidget):
         self.start.host.chosen.connect(self._look_elsewhere)
         self.evidence.keeping.wanted.connect(self._keep)
         self.evidence.keeping.ledgerWanted.connect(self._find_entry)
-        for panel in (self.session.files, self.start.files):
-            panel.saveWanted.connect(self._save_files)
+        self.start.for_me.wanted.connect(self._start_vm)
+        self.files.failed.connect(self._show_problem)
         for exchange in (self.platform.exchange, self.start.exchange, self.evidence.exchange):
             exchange.textWanted.connect(self._fetch_text)
             exchange.answered.connect(self._take_answer)
@@ -221,9 +229,7 @@ class RecordedLaunch(QWidget):
     def _attach(self, launch_id: str, *, simulated: bool = False) -> Conductor:
         launch = Launch(launch_id, "sev", LAUNCH_STEPS, simulated)
         conductor = Conductor(self._bridge, launch, RECORDED, self)
-        conductor.changed.connect(self._show_files)
-        conductor.changed.connect(self.opinions.follow)
-        conductor.changed.connect(self.maker.follow)
+        conductor.changed.connect(self._follow)
         self.frame.attach(conductor)
         return conductor
 
@@ -243,6 +249,7 @@ class RecordedLaunch(QWidget):
     def close_launch(self) -> None:
         """Leave the launch; it stays in the records as it is."""
         self.tester.cancel()
+        self.panes.close()
         self.frame.detach()
 
     @property
@@ -323,27 +330,25 @@ class RecordedLaunch(QWidget):
     # -- files -----------------------------------------------------------------------
 
     @Slot()
-    def _show_files(self) -> None:
-        run = self.run
-        if run is None or self.frame.conductor is None:
+    def _follow(self) -> None:
+        """What stands beside the launch follows it."""
+        conductor, run = self.frame.conductor, self.run
+        if conductor is None:
             return
-        order = run.start_order
-        settled = self.frame.conductor.launch.status("start").settled
-        self.session.files.show_order(run.id, None if run.by_hand else order, run.host)
-        left = None if settled or run.by_hand else order
-        self.start.files.show_order(run.id, left, run.host)
+        now = conductor.situation()
+        self.opinions.follow()
+        self.maker.follow()
+        self.panes.follow(now)
+        self.start.for_me.follow(now, run)
+        if run is not None:
+            self.files.follow(now, run)
 
-    @Slot(str)
-    def _save_files(self, folder: str) -> None:
-        panel = self.start.files if self.frame.page is self.start else self.session.files
-        files = dict(panel.files)
-
-        def save() -> str:
-            for name, data in files.items():
-                save_bytes(str(Path(folder) / name), data)
-            return folder
-
-        self._ask(save, lambda where: panel.show_saved(str(where)))
+    @Slot()
+    def _start_vm(self) -> None:
+        if self.run is not None:
+            self.run.start_for_me()
+            if not self.frame.conductor_at_work:
+                self.frame.take(_VERDICT)
 
     @Slot(object, str)
     def _keep(self, form: EvidenceForm, path: str) -> None:

@@ -16,9 +16,10 @@ from ..widgets.foldable import Foldable
 from ..widgets.hex_text import HexText
 from ..widgets.section import Section
 from ..widgets.text_label import TextLabel
+from ..widgets.tones import Tone
 from .exchange_panel import ExchangePanel, awaited
 from .flow import Situation
-from .page import mapping_of, text_of
+from .page import Line, mapping_of, text_of
 from .platform import PlatformPage
 from .recorded_run import UNSEEN
 
@@ -109,13 +110,20 @@ class RecordedPlatformPage(PlatformPage):
             ),
         )
         self.exchange = ExchangePanel()
-        for widget in (self.accept, self.exchange, self.waiver):
+        words = self.tr(
+            "This machine judges itself: what is verified here proves nothing about it."
+        )
+        self.local = Line("warn", Tone.WARN, words, bold=True)
+        self.local.hide()
+        for widget in (self.local, self.accept, self.exchange, self.waiver):
             self.controls.addWidget(widget)
 
     def show_launch(self, now: Situation, material: LaunchMaterial | None) -> None:
         """As any page, and what the owner may decide."""
         super().show_launch(now, material)
         self.exchange.show_turn(awaited(now.launch, self.step))
+        fact = now.launch.facts.get(self.step)
+        self.local.setVisible(fact is not None and bool(fact.record.get("host_is_local")))
         fingerprint = _to_accept(now.launch)
         self.accept.digits.show_digits(fingerprint)
         self.accept.setVisible(bool(fingerprint) and not now.over)

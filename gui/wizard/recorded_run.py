@@ -30,10 +30,14 @@ BeginRun = Callable[[LaunchDesk, Observer], Awaitable[LaunchRun]]
 
 UNSEEN: Final = "platform-not-seen-before"
 NO_VM: Final = "vm-not-started"
+STARTING: Final = "vm-being-started"
 _BY_HAND: Final = "exchange:"
 _ABSENT: Final = ("host-socket-missing", "host-refused-connection")
 _NO_SEV: Final = "sev-not-enabled"
 """What a QEMU answers that is there for the platform's certificates alone."""
+_STARTERS: Final = ("libvirt+", "kubevirt:")
+_SHUT_OFF: Final = ("libvirt-domain-not-running", "kubevirt-refused")
+"""What hosts that can start a VM by themselves say of one that isn't started."""
 _NOT_LOADED: Final = (SevState.UNINIT, SevState.LAUNCH_UPDATE)
 _ORDER: Final = ("guest", "platform", "session", "start", "measurement", "secret", "run")
 _FIRST_PAUSE: Final = 0.1
@@ -100,6 +104,7 @@ class RecordedRun:
         self._launch_id = ""
         self._known: LaunchRecord | None = None
         self._closed = False
+        self._to_start = False
 
     async def begin(self, begin: BeginRun) -> None:
         """Open the launch; raises as the desk does."""
@@ -157,6 +162,21 @@ class RecordedRun:
         return "" if known is None else known.host
 
     @property
+    def can_be_started(self) -> bool:
+        """Whether there is a launch blob, and a host that can start a VM with it, once."""
+        prepared = self._known is not None and not self._known.keys_are_gone
+        return prepared and self.start_order is not None and can_start(self.host)
+
+    @property
+    def told_to_start(self) -> bool:
+        """Whether the host is being told to start the VM, or is to be told at once."""
+        return self._to_start
+
+    def start_for_me(self) -> None:
+        """Have the host told once, in two seconds or when steps are taken next; in any thread."""
+        self._to_start = True
+
+    @property
     def by_hand(self) -> bool:
         """Whether a person carries everything to the host and back."""
         return self.host.startswith(_BY_HAND)
@@ -210,6 +230,7 @@ class RecordedRun:
         finally:
             if self._mark is not None and self._mark[1].state is StepState.BUSY:
                 self._mark = None
+            self._to_start = False  # whatever came of it, it is not told again unasked
             if self._inner is not None:
                 self._show(self._inner.launch)
         return self.launch
@@ -237,6 +258,10 @@ class RecordedRun:
         await run.run(_ORDER[min(goal, _ORDER.index("session"))])
         if goal > _ORDER.index("session") and self._must_wait(run):
             await self._wait_for_vm(run)
+            if self._to_start:
+                self._say(("start", Mark(StepState.BUSY, _starting(self.host), {})))
+                await run.run("start")
+                self._say(None)
         await run.run(_ORDER[goal])
 
     def _listen(self) -> None:
@@ -286,21 +311,36 @@ class RecordedRun:
     async def _why_absent(self, run: LaunchRun) -> Mapping[str, object] | None:
         """Why there is no VM to measure yet; None if there is, or for the steps to find out."""
         url = run.record.host
+        # A host that is not told to start the VM must not be by the step that finds it either.
+        asked_first = not self._to_start and not run.record.keys_are_gone
         try:
             host = await self._connect(url, run.id)
         except HostError as error:
+            if asked_first and can_start(url):
+                raise
             return _reason(error.message, url) if error.code in _ABSENT else None
         except WatchwordError:
             return None
         try:
             state = (await host.state()).state
         except HostError as error:
-            return _reason(_PLAIN, url) if error.code == _NO_SEV else None
+            if asked_first and error.code in _SHUT_OFF:
+                return _reason(error.message, url)
+            if error.code == _NO_SEV:
+                return _reason(_PLAIN, url)
+            if asked_first and can_start(url):
+                raise
+            return None
         finally:
             await host.close()
         if state not in _NOT_LOADED:
             return None
         return _reason(_LOADING, url)
+
+
+def can_start(host: str) -> bool:
+    """Whether a host can be told to start the VM, by its URL."""
+    return host.startswith(_STARTERS)
 
 
 def _waits_for_owner(launch: Launch) -> tuple[str, Mark]:
@@ -316,6 +356,15 @@ def _waits_for_owner(launch: Launch) -> tuple[str, Mark]:
 
 def _reason(why: str, url: str) -> dict[str, object]:
     return {"code": NO_VM, "title": "The VM is not there yet", "message": why, "host": url}
+
+
+def _starting(url: str) -> dict[str, object]:
+    return {
+        "code": STARTING,
+        "title": "The host is being told to start the VM",
+        "message": "It is to start paused, with this launch's own keys. That may take a while.",
+        "host": url,
+    }
 
 
 def _troubled(launch: Launch) -> bool:

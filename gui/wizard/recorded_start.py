@@ -15,12 +15,15 @@ from ..widgets.fonts import SMALL
 from ..widgets.policy_view import PolicyView
 from ..widgets.section import Section
 from ..widgets.tones import Tone
+from .domain_pane import DomainPane
 from .exchange_panel import ExchangePanel, awaited
 from .flow import Situation
 from .host_files import HostFilesPanel
 from .page import text_of
+from .recorded_run import STARTING
 from .session import SessionPage
 from .start import StartPage
+from .start_for_me import StartForMe
 from .start_panel import StartPanel
 
 
@@ -89,7 +92,9 @@ class RecordedStartPage(StartPage):
         self.exchange = ExchangePanel()
         self.files = HostFilesPanel()
         self.host = HostPanel()
-        for widget in (self.exchange, self.files, self.host):
+        self.for_me = StartForMe()
+        self.domain = DomainPane()
+        for widget in (self.exchange, self.for_me, self.domain, self.files, self.host):
             self.controls.addWidget(widget)
 
     def show_launch(self, now: Situation, material: LaunchMaterial | None) -> None:
@@ -110,6 +115,8 @@ class RecordedStartPage(StartPage):
                 "Watchword looks again every two seconds. You may leave and come back later: the"
                 " launch stays as it is."
             )
+            if mark.reason.get("code") == STARTING:
+                words = ""
             self.banner.show_message(
                 Tone.INFO, text_of(mark.reason, "title"), text_of(mark.reason, "message"), words
             )

@@ -174,7 +174,7 @@ def test_size_is_remembered(window: MainWindow, make_window: Callable[[], MainWi
     assert (again.width(), again.height()) == (760, 560)
 
 
-@pytest.mark.parametrize("page", range(4))
+@pytest.mark.parametrize("page", range(5))
 def test_every_page_fits_a_small_screen_at_150_percent(window: MainWindow, page: int) -> None:
     hint = window.minimumSizeHint()
     assert hint.width() <= SMALLEST[0]
@@ -187,13 +187,13 @@ def test_every_page_fits_a_small_screen_at_150_percent(window: MainWindow, page:
 
 def test_nothing_is_cut_off_in_a_language_with_longer_words(longer_words, make_window) -> None:
     window = make_window()
-    for page in range(4):
+    for page in range(5):
         window.show_page(page)
         QApplication.processEvents()
         assert cut(window) == []
 
 
-@pytest.mark.parametrize("page", range(4))
+@pytest.mark.parametrize("page", range(5))
 def test_whatever_can_have_the_focus_has_a_name(window: MainWindow, page: int) -> None:
     window.show_page(page)
     assert nameless(window) == []

@@ -29,6 +29,7 @@ from watchword.gui.pages.vault_key_dialogs import TokenDialog
 from watchword.gui.pages.vault_page import VaultPage
 
 from . import scenes
+from .fleet_scenes import FLEET_SCENES
 from .support import MemoryBackend, make_service, passphrase
 
 
@@ -309,6 +310,7 @@ MORE_SCENES = {
     "evidence-check": evidence_check,
     "evidence-redact": evidence_redact,
     "evidence-open": evidence_open,
+    **FLEET_SCENES,
 }
 
 EVERY = scenes.SCENES | MORE_SCENES

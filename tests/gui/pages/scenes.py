@@ -9,12 +9,14 @@ from watchword.core.records.database import Records
 from watchword.core.secret import Secret
 from watchword.core.vault.entries import EntryKind
 from watchword.core.vault.header import OpenWith
+from watchword.gui.launch_service import LaunchService
 from watchword.gui.pages.guests_page import GuestsPage
 from watchword.gui.pages.guests_service import GuestService
 from watchword.gui.pages.ledger_page import LedgerPage
 from watchword.gui.pages.ledger_service import LedgerService
 from watchword.gui.pages.vault_add_dialog import Source
 from watchword.gui.pages.vault_page import VaultPage
+from watchword.gui.pages.vault_service import VaultService
 
 from .guest_files import firmware_file, plain_document
 from .support import KeyringLocked, MemoryBackend, make_service, passphrase
@@ -109,7 +111,7 @@ def _guests(home, firmware="OVMF.amdsev.fd"):
 
 
 def _guests_page(bridge, guests, settle, size):
-    page = GuestsPage(bridge, guests)
+    page = GuestsPage(bridge, guests, lambda: LaunchService(VaultService()))
     page.resize(*size)
     page.show()
     page.refresh()

@@ -127,6 +127,7 @@ GUEST = {
     "add": f"{KEPT}.add",
     "list": f"{KEPT}.all",
     "show": f"{KEPT}.one",
+    "draft": "guests_form:GuestForm.show_draft",
     "check": f"{KEPT}.one",
     "remove": f"{KEPT}.remove",
     "edit": f"{KEPT}.change",

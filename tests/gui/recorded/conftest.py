@@ -7,6 +7,7 @@ import os
 
 import pytest
 
+from watchword.core.cli import main as command_line
 from watchword.core.guest.store import ProfileStore, profiles_folder
 from watchword.core.launch.surroundings import connector
 from watchword.core.secret import Secret
@@ -30,6 +31,12 @@ def _no_waiting_for_the_disk(monkeypatch):
     monkeypatch.setattr(os, "fsync", lambda descriptor: None)
     for variable in ("DBUS_SESSION_BUS_ADDRESS", "PYTHON_KEYRING_BACKEND"):
         monkeypatch.delenv(variable, raising=False)
+
+
+@pytest.fixture(autouse=True)
+def _no_hardening(monkeypatch):
+    """The command line is run in this process too, which other tests go on with."""
+    monkeypatch.setattr(command_line, "harden_process", lambda: None)
 
 
 @pytest.fixture

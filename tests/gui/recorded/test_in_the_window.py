@@ -17,6 +17,7 @@ from watchword.gui.wizard.flow import Need
 from watchword.gui.wizard.recorded_launch import RecordedLaunch
 
 from ...core.launch.support import SECRET, Stage, cek_of, make_profile, prepared, state_of
+from .libvirt_like import FIRMWARE, URL, Daemon
 from .support import LONGEST, Person, ledger_entries
 
 
@@ -198,3 +199,24 @@ def test_a_launch_that_is_resumed_from_the_list_shows_the_page_that_waits_at_onc
     person.until(lambda: person.waits_for_vm or bool(person.launch.marks))
     assert person.page == "start"
     assert person.launch.id == earlier
+
+
+def test_a_profile_for_a_vm_of_the_host_is_begun_in_the_wizard_and_ends_in_the_form(
+    qtbot, window, host, service
+):
+    Daemon(host).at(service)
+    window.launching.choose()
+    choices = window.wizard.choices
+    qtbot.waitUntil(lambda: choices.guests.currentText() == "vm1", timeout=LONGEST)
+    choices.host.setText(URL)
+    choices.connection.test.click()
+    qtbot.waitUntil(choices.connection.drafting.isVisible, timeout=LONGEST)
+    qtbot.waitUntil(choices.connection.drafting.isEnabled, timeout=LONGEST)
+    choices.connection.drafting.click()
+    qtbot.waitUntil(lambda: window.wizard is None, timeout=LONGEST)
+    page = window._pages["Guests"]
+    form = page.form
+    qtbot.waitUntil(form.isVisible, timeout=LONGEST)
+    qtbot.waitUntil(lambda: not page.work.busy, timeout=LONGEST)
+    assert form.document()["host"] == URL
+    assert FIRMWARE in "\n".join(form.host.findings.sentences)

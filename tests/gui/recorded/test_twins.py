@@ -109,11 +109,11 @@ def test_entries_of_the_vault_are_the_same(qtbot, bridge, show, vaults, opening,
 
 
 def test_a_guests_profile_is_the_same_but_for_its_name_and_the_time(
-    qtbot, bridge, show, office, tmp_path
+    qtbot, bridge, show, office, tmp_path, service
 ):
     firmware = tmp_path / "OVMF.fd"
     firmware.write_bytes(build_firmware())
-    page = show(GuestsPage(bridge, GuestService()))
+    page = show(GuestsPage(bridge, GuestService(), lambda: service))
     press(qtbot, page, page.list.new)
     form = page.form
     form.fields["name"].widget.setText("twin")

@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import pytest
 
+from watchword.gui.launch_service import LaunchService
 from watchword.gui.pages.guests_page import GuestsPage
 from watchword.gui.pages.guests_service import GuestService
+from watchword.gui.pages.vault_service import VaultService
 
 from ..guest_files import firmware_file, plain_document
 from ..support import idle, press
@@ -27,7 +29,7 @@ def show(qtbot, bridge, guests):
     """Shows the page over the profiles, as the window does."""
 
     def shown():
-        page = GuestsPage(bridge, guests)
+        page = GuestsPage(bridge, guests, lambda: LaunchService(VaultService()))
         qtbot.addWidget(page)
         page.resize(900, 700)
         page.show()

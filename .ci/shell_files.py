@@ -24,7 +24,7 @@ from man_pages import man_page
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 
-_NAMES_A_FILE: Final = ("FILE", "FLEET.toml", "PATH")
+_NAMES_A_FILE: Final = ("FILE", "FLEET.toml", "WATCH.toml", "PATH")
 _NAMES_A_FOLDER: Final = ("DIR", "FOLDER")
 
 
@@ -71,6 +71,8 @@ def shell_files() -> dict[str, str]:
     batch = build_parser(("--batch",))
     texts["man/watchword.1"] = man_page(parser, see_also=[f"watchword-{w}" for w in COMMANDS])
     texts["man/watchword-batch.1"] = man_page(batch, name="watchword --batch")
+    watch = build_parser(("--watch",))
+    texts["man/watchword-watch.1"] = man_page(watch, name="watchword --watch")
     for word, below in _subparsers(parser).choices.items():
         texts[f"man/watchword-{word}.1"] = man_page(below, summary=COMMANDS[word])
     return {name: f"{text.rstrip()}\n" for name, text in texts.items()}

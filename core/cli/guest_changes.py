@@ -34,6 +34,8 @@ SETTABLE: Final = (
 )
 SETS: Final = (*FILES, "cmdline", "cpu", "ceks")
 _SECRETS: Final = "secrets"
+_WATCH: Final = "watch"
+TABLES: Final = (_SECRETS, _WATCH)
 _SHORTEST_HASH: Final = 8
 
 
@@ -43,12 +45,14 @@ def set_values(document: Document, texts: Sequence[str]) -> None:
     for text in texts:
         key, value = _split(text, "--set")
         keys.append(key)
-        if secret := _secret_name(key):
+        if secret := _name_in(_SECRETS, key):
             document[_SECRETS] = {**document.get(_SECRETS, {}), secret: value}
+        elif limit := _name_in(_WATCH, key):
+            document[_WATCH] = {**document.get(_WATCH, {}), limit: value}
         elif key in FILES:
             _not_settable(key)
         elif key not in SETTABLE:
-            _unknown_key("--set", key, (*SETTABLE, "secrets.NAME"))
+            _unknown_key("--set", key, (*SETTABLE, "secrets.NAME", "watch.KEY"))
         else:
             document[key] = _value(key, value)
     if "policy" in keys and "technology" not in keys:
@@ -91,14 +95,15 @@ def _looked_at_oca(text: str) -> object:
 def unset_keys(document: Document, keys: Sequence[str]) -> None:
     """Leave keys out, so that their defaults hold."""
     for key in keys:
-        if secret := _secret_name(key):
-            if secret not in document.get(_SECRETS, {}):
+        table, _, name = key.partition(".")
+        if name and table in TABLES:
+            if name not in document.get(table, {}):
                 _nothing_there("--unset", key)
-            document[_SECRETS] = {
-                name: entry for name, entry in document[_SECRETS].items() if name != secret
+            document[table] = {
+                other: value for other, value in document[table].items() if other != name
             }
-        elif key not in (*SETTABLE, *FILES, _SECRETS):
-            _unknown_key("--unset", key, (*SETTABLE, *FILES, "secrets.NAME"))
+        elif key not in (*SETTABLE, *FILES, *TABLES):
+            _unknown_key("--unset", key, (*SETTABLE, *FILES, "secrets.NAME", "watch.KEY"))
         elif document.pop(key, None) is None:
             _nothing_there("--unset", key)
 
@@ -180,9 +185,10 @@ def _split(text: str, option: str) -> tuple[str, str]:
     return key.strip(), value
 
 
-def _secret_name(key: str) -> str:
-    table, dot, name = key.partition(".")
-    return name if table == _SECRETS and dot else ""
+def _name_in(table: str, key: str) -> str:
+    """The name that follows a table's and a dot; empty if it is no such key."""
+    found, dot, name = key.partition(".")
+    return name if found == table and dot else ""
 
 
 def _unknown_key(option: str, key: str, known: Sequence[str]) -> NoReturn:

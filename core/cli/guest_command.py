@@ -13,6 +13,7 @@ from ..guest.document import profile_from_document
 from ..guest.report import check_profile
 from ..guest.store import ProfileStore, profiles_folder
 from .command import Parser, Subparsers, add_command, add_group
+from .guest_draft_command import declare_draft
 from .guest_edit_command import declare_edit
 from .guest_host import host_findings
 from .guest_options import add_profile_options, document_from_options
@@ -29,7 +30,7 @@ from .vault_options import add_vault_options
 
 
 def declare(subparsers: Subparsers[Parser]) -> None:
-    """Add ``guest add|list|show|edit|check|remove|export|import``."""
+    """Add ``guest add|list|show|draft|edit|check|remove|export|import``."""
     group = add_group(subparsers, "guest", "keep profiles: what is agreed to run, and where")
     add = add_command(
         group,
@@ -68,6 +69,7 @@ def declare(subparsers: Subparsers[Parser]) -> None:
     for parser in (show, check, remove):
         parser.add_argument("name", metavar="NAME", help="the profile")
     add_vault_options(check)
+    declare_draft(group)
     declare_edit(group)
     declare_transfer(group)
 

@@ -36,7 +36,7 @@ def declare_edit(group: Subparsers[Parser]) -> None:
     several: dict[str, Any] = {"action": "append", "default": [], "metavar": "KEY=VALUE"}
     edit.add_argument(
         "--set",
-        help=f"one of {', '.join(SETTABLE)}, secrets.NAME; a list as TOML has it",
+        help=f"one of {', '.join(SETTABLE)}, secrets.NAME, watch.KEY; a list as TOML has it",
         **several,
     )
     edit.add_argument("--add", help=f"to a set: {', '.join(SETS)}", **several)

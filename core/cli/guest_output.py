@@ -13,6 +13,7 @@ from ..guest.lint import Severity, policy_findings, weak_spots
 from ..guest.profile import ApprovedFile, GuestProfile
 from ..guest.report import ProfileReport
 from ..guest.rules import FILES
+from ..guest.watch_limits import WatchLimits
 from .output import Console, grouped, table
 
 _DIGESTS_SHOWN = 16
@@ -63,6 +64,13 @@ def _rows(profile: GuestProfile) -> Iterator[tuple[str, str]]:
     yield "route", profile.chosen_route.value
     if profile.host is not None:
         yield "host", profile.host
+    if profile.watch is not None:
+        yield "watch", _watch(profile.watch)
+
+
+def _watch(limits: WatchLimits) -> str:
+    number = f"{limits.instances_at_most} live at most, {limits.starts_per_hour} starts an hour"
+    return f"{number}, firmware seen for the first time: {limits.first_firmware.value}"
 
 
 def _file(entry: ApprovedFile) -> str:

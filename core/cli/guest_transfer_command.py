@@ -70,7 +70,8 @@ def _export(arguments: argparse.Namespace, console: Console) -> Result:
 def _import(arguments: argparse.Namespace, console: Console) -> Result:
     given = read_profile(read_file(arguments.file, "FILE", LARGEST_PROFILE), arguments.file)
     host = readable_host(given.host) if given.host and arguments.accept_host else None
-    profile = _with(given, host=host, name=arguments.name or given.name)
+    # How many of them may be launched while nobody looks is this owner's alone to say.
+    profile = _with(given, host=host, watch=None, name=arguments.name or given.name)
     if arguments.accept:
         profile = accept_claims(profile, datetime.now(UTC))
     else:
@@ -83,10 +84,15 @@ def _import(arguments: argparse.Namespace, console: Console) -> Result:
         "path": str(path),
         "approved": arguments.accept,
         "host_left_out": left_out,
+        "watch_left_out": given.watch is not None,
         "vault_entries": sorted(set(profile.secrets.values())),
         "profile": profile_json(profile),
     }
     lines = [*profile_lines(profile), f"Guest profile {profile.name} is kept in {path}."]
+    if given.watch is not None:
+        lines.append(
+            "What it lets a watch do was left out: that is yours to say (--set watch.KEY)."
+        )
     return Result(payload, (*lines, *_advice(profile, left_out, accepted=arguments.accept)))
 
 

@@ -34,6 +34,8 @@ COMMANDS = {
     "ledger": "show, check and search the record of what was done",
     "doctor": "look at what this machine has of what Watchword uses, and how to get the rest",
     "convert": "write certificates, launch material and packets as other tools expect them",
+    "worker": "run a fleet's launches on this machine, and enrol it",
+    "queue": "make a PostgreSQL ready for a fleet past one machine",
     "simulate": "serve QMP as a QEMU on a simulated SEV platform would, until `quit` or Ctrl-C",
     "rehearse": "play a whole launch against a simulated platform",
     "completion": "print what a shell needs to complete the words of Watchword's command line",
@@ -42,6 +44,12 @@ COMMANDS = {
 
 The summaries are here too, so that the list of commands costs no imports.
 """
+
+_OPTIONS_FIRST = {
+    "--batch": (".batch_command", "build_batch_parser"),
+    "--watch": (".watch_command", "build_watch_parser"),
+}
+"""Options that stand in the place of a command: module and function that make their parser."""
 
 _DESCRIPTION = """\
 Checks the machine that a confidential VM is to run on, has the VM started there
@@ -59,8 +67,9 @@ example:
 
 def build_parser(words: Sequence[str]) -> Parser:
     """The parser for these words; with no known command among them, one that lists all."""
-    if words and words[0].startswith("-") and _asks_for_batch(words):
-        return importlib.import_module(".batch_command", __package__).build_batch_parser()  # type: ignore[no-any-return]
+    for option, (module, build) in _OPTIONS_FIRST.items():
+        if words and words[0].startswith("-") and _asks_for(option, words):
+            return getattr(importlib.import_module(module, __package__), build)()  # type: ignore[no-any-return]
     parser = Parser(
         prog="watchword",
         description=_DESCRIPTION,
@@ -75,6 +84,9 @@ def build_parser(words: Sequence[str]) -> Parser:
     parser.add_argument(
         "--batch", metavar="FLEET.toml", help="launch a fleet; see `watchword --batch --help`"
     )
+    parser.add_argument(
+        "--watch", metavar="WATCH.toml", help="launch on request; see `watchword --watch --help`"
+    )
     subparsers = parser.add_subparsers(metavar="COMMAND", parser_class=Parser)
     first = next((word for word in words if not word.startswith("-")), None)
     if first in COMMANDS:
@@ -85,9 +97,9 @@ def build_parser(words: Sequence[str]) -> Parser:
     return parser
 
 
-def _asks_for_batch(words: Sequence[str]) -> bool:
+def _asks_for(option: str, words: Sequence[str]) -> bool:
     options = itertools.takewhile("--".__ne__, words)
-    return any(word == "--batch" or word.startswith("--batch=") for word in options)
+    return any(word == option or word.startswith(f"{option}=") for word in options)
 
 
 def _version() -> str:

@@ -6,11 +6,10 @@ from __future__ import annotations
 import argparse
 import contextlib
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from ..errors import UsageError
-from ..files import BOOT_FILE_LIMIT, read_chunks, read_file
+from ..files import BOOT_FILE_LIMIT, read_file
 from ..launch.sev_plan import SecretOrder
 from ..rehearsal.guest import RehearsedGuest
 from ..sev.firmware import FIRMWARE_LIMIT
@@ -27,7 +26,6 @@ from .vault_options import add_vault_options, opened_vault
 if TYPE_CHECKING:
     from ..guest.profile import GuestProfile, SecretReference
     from ..rehearsal.qemu_run import QemuSetup
-    from ..simulator import Disk
 
 _QEMU_ONLY: Final[tuple[tuple[str, object], ...]] = (
     ("guest", None),
@@ -120,18 +118,24 @@ def guest_to_rehearse(arguments: argparse.Namespace, console: Console) -> Iterat
 
 
 def load_setup(arguments: argparse.Namespace) -> QemuSetup:
-    """Disk, memory, signs and time; raises as ``QemuSetup`` and as ``read_file``."""
-    from ..rehearsal.qemu_console import UNLOCKED_MARKERS, ConsoleMarkers  # noqa: PLC0415 - QEMU
-    from ..rehearsal.qemu_run import DEFAULT_LIMIT, DEFAULT_MEMORY, QemuSetup  # noqa: PLC0415
+    """Disk, memory, signs and time; raises as ``qemu_setup`` and ``image_kind``."""
+    from ..rehearsal.setup import qemu_setup  # noqa: PLC0415 - QEMU
 
-    memory, limit = arguments.memory, arguments.time_limit
-    return QemuSetup(
-        disk=_disk(arguments.disk, "--disk", arguments.disk_format),
-        host_disk=_disk(arguments.host_disk, "--host-disk", None),
-        memory=DEFAULT_MEMORY if memory is None else memory << 20,
-        limit=DEFAULT_LIMIT if limit is None else float(limit),
-        markers=ConsoleMarkers(unlocked=tuple(arguments.unlocked_when) or UNLOCKED_MARKERS),
+    return qemu_setup(
+        disk=_image(arguments.disk, "--disk", arguments.disk_format),
+        host_disk=_image(arguments.host_disk, "--host-disk", None),
+        memory=arguments.memory,
+        limit=arguments.time_limit,
+        unlocked_when=arguments.unlocked_when,
     )
+
+
+def _image(path: str | None, field: str, kind: str | None) -> tuple[str, str] | None:
+    if path is None:
+        return None
+    from ..image.image_kind import image_kind  # noqa: PLC0415 - with a disk alone
+
+    return path, image_kind(path, field, kind)
 
 
 def _profile(arguments: argparse.Namespace) -> GuestProfile | None:
@@ -208,23 +212,6 @@ def _reference(text: str) -> SecretReference:
             "Write --vault-secret disk-passphrase=ENTRY, with the name of a vault entry.",
         )
     return SecretReference(name, parse_secret_name(name), entry)
-
-
-def _disk(path: str | None, field: str, kind: str | None) -> Disk | None:
-    """The image; its format is taken from its first bytes where it is not named.
-
-    Raises BadInput as ``read_chunks`` and Qcow2Header.parse do.
-    """
-    if path is None:
-        return None
-    from ..image.qcow2_header import MAGIC, SIZE, Qcow2Header  # noqa: PLC0415 - as above
-    from ..simulator import Disk  # noqa: PLC0415 - QEMU
-
-    first = next(read_chunks(path, field, chunk=SIZE, limit=1 << 50), b"")
-    kind = kind or ("qcow2" if first.startswith(MAGIC) else "raw")
-    if kind == "qcow2":
-        Qcow2Header.parse(first)  # one that names other files would have QEMU open them
-    return Disk(Path(path).absolute(), kind)
 
 
 def _missing(component: str, what: str) -> UsageError:

@@ -143,13 +143,14 @@ def test_a_wheel_that_lacks_a_module_or_holds_a_deleted_one_is_refused() -> None
     ]
 
 
-def test_what_a_desktop_needs_comes_under_share_and_nothing_else_does() -> None:
+def test_what_a_desktop_and_a_service_need_comes_under_share_and_lib_and_nothing_else() -> None:
     installed = check_wheel.data_files((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     assert "share/applications/local.watchword.Watchword.desktop" in installed
     assert "share/man/man1/watchword.1" in installed
-    assert {name.split("/")[1] for name in installed} == {
-        *("applications", "icons", "metainfo"),
-        *("bash-completion", "fish", "man", "zsh"),
+    assert {"/".join(name.split("/")[:2]) for name in installed} == {
+        *("share/applications", "share/icons", "share/metainfo", "share/doc"),
+        *("share/bash-completion", "share/fish", "share/man", "share/zsh"),
+        *("lib/systemd", "lib/sysusers.d"),
     }
     packed = [f"watchword-1.data/data/{name}" for name in installed]
     assert check_wheel.differences([], packed, installed) == []

@@ -7,6 +7,8 @@ import pytest
 
 from watchword.core.batch.fleet import DEFAULT_WAIT
 from watchword.core.batch.manifest_errors import ManifestInvalid, ManifestRefused
+from watchword.core.hosts.host_warnings import NOT_ENCRYPTED
+from watchword.core.hosts.locality import LOCAL_WARNING
 
 from .support import CEK, launches
 
@@ -206,7 +208,31 @@ def test_what_is_merely_weak_is_told_and_launched(fleet):
     fleet.profile("plain", technology="sev", policy="0x1100002b", vcpus=None, cpu=None)
     found = fleet.check(launches("a", "b", guest="plain"))
     assert len(found.launches) == 2
-    assert len([one for one in found.warnings if "plain" in one]) == len(found.warnings) > 0
+    weak = [one for one in found.warnings if "plain" in one]
+    (way,) = [one for one in found.warnings if one not in weak]
+    assert weak
+    assert way == f"launch a and 1 other: {LOCAL_WARNING}"
+
+
+def test_ways_to_hosts_that_had_better_be_known_are_told_once_each(fleet):
+    fleet.profile("vm")
+    text = "".join(
+        f'[[launch]]\nname = "n{number}"\nguest = "vm"\nhost = "{url}"\n'
+        for number, url in enumerate(
+            (
+                "qmp+tcp://198.51.100.1:1",
+                "qmp+tcp://198.51.100.2:1",
+                "qmp+tcp://198.51.100.3:1",
+                "qmp+unix:///run/x",
+                "qmp+ssh://vm.example/x",
+            )
+        )
+    )
+    warnings = [one for one in fleet.check(text).warnings if one.startswith("launch ")]
+    assert warnings == [
+        f"launch n0 and 2 others: {NOT_ENCRYPTED}",
+        f"launch n3: {LOCAL_WARNING}",
+    ]
 
 
 def test_names_with_markup_are_refused_and_never_shown_as_they_are(fleet):

@@ -153,10 +153,13 @@ def test_results_go_to_a_file_line_by_line(batches, tmp_path):
     assert (shown.status, shown.out) == (0, "")
     assert "a: done" in shown.err
     events = lines(path.read_text())
-    assert [one["event"] for one in events if one["event"] != "step"] == [
+    others = [one["event"] for one in events if one["event"] not in ("step", "warning")]
+    assert others == [
         *("batch", "records", "launch", "result", "summary"),
         *("batch", "records", "result", "summary"),
     ]
+    warnings = [one["message"] for one in events if one["event"] == "warning"]
+    assert sum("this very machine" in message for message in warnings) == 2  # once each run
     steps = [one["step"] for one in events if one["event"] == "step"]
     assert steps[-7:] == ["guest", "platform", "session", "start", "measurement", "secret", "run"]
     assert all(one["time"].endswith("+00:00") for one in events)

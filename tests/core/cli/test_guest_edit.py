@@ -236,3 +236,15 @@ def test_an_editor_that_fails_changes_nothing(edit, guests, editor, monkeypatch)
         assert "EDITOR" in guests("edit", "vm1", "--editor").err
     assert guests.path().read_bytes() == before
     assert copies(guests) == []
+
+
+def test_what_a_watch_may_do_is_set_key_by_key(edit, guests):
+    edit("--set", "watch.instances_at_most=5", "--set", "watch.first_firmware=ask")
+    assert guests.profile()["watch"] == {"instances_at_most": 5, "first_firmware": "ask"}
+    edit("--set", "watch.starts_per_hour=7", "--unset", "watch.first_firmware")
+    assert guests.profile()["watch"] == {"instances_at_most": 5, "starts_per_hour": 7}
+    assert "5 live at most, 7 starts an hour" in guests("show", "vm1").out
+    assert edit("--unset", "watch.nothing").code == "not-in-profile"
+    assert edit("--set", "watch.instances_at_most=0").code == "profile-invalid"
+    assert edit("--unset", "watch").status == 0
+    assert "watch" not in guests.profile()

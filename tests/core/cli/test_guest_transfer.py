@@ -135,3 +135,11 @@ def test_warnings_of_an_imported_profile_are_printed(guests, exported):
     assert "the host can decrypt the guest's memory" in made.err
     assert guests("check", "vm2", "--json").status == 6
     assert PLAIN not in guests("list").out.splitlines()[1]
+
+
+def test_what_a_watch_may_do_is_never_imported(guests, exported):
+    exported.write_text(exported.read_text() + "\n[watch]\ninstances_at_most = 9000\n")
+    made = guests("import", exported, "--name", "vm2", "--accept", "--json")
+    assert made.json["watch_left_out"] is True
+    assert "watch" not in guests.profile("vm2")
+    assert "left out" in guests("import", exported, "--name", "vm3").out

@@ -16,7 +16,13 @@ import pytest
 
 from watchword.core.records.database import FILE_NAME
 
-from .batch_support import SECRET
+from .batch_support import (
+    APPROVABLE,
+    NOW,
+    SECRET,
+    approve,
+    profile_from_document,
+)
 
 
 @pytest.fixture
@@ -99,6 +105,31 @@ def test_while_the_keys_live_the_words_say_how_and_at_what_price(launches):
         if step["step"] == "measurement"
     ]
     assert "Whoever gets that file can take the secret" in " ".join(measured["sentences"])
+
+
+@pytest.mark.parametrize("guest", ["web", "plain"])
+def test_libvirts_tool_checks_the_measurement_while_the_keys_live(launches, program, guest):
+    program("virt-qemu-sev-validate", "libvirt-clients-qemu")
+    if guest == "plain":
+        words = {"technology": "sev", "policy": "nodbg,noks,nosend,sev,min-api=0.17"}
+        document = launches.home.document(guest, **words)
+        del document["vcpus"], document["cpu"]
+        profile = profile_from_document(document, guest)
+        launches.home.store.add(approve(profile, APPROVABLE, NOW)[0])
+    prepared = launches.prepare(guest=guest)
+    with launches.vm(**({"policy": 0x1100002B} if guest == "plain" else {})):
+        launches("complete", prepared, "--no-inject")
+    shown = launches("show", prepared, "--explain", "--out", launches.folder / "opinion").json
+    (measured,) = [step for step in shown["steps"] if step["step"] == "measurement"]
+    (check,) = measured["checks"]
+    assert check["tool"] == "libvirt-clients-qemu"
+    with launches.home.open_vault() as vault, vault.get(f"launch/{prepared}/tik").reveal() as tik:
+        (launches.folder / "opinion" / "tik.bin").write_bytes(tik)
+    told = run("/usr/bin/python3 /usr/bin/" + check["command"], launches.folder / "opinion")
+    assert told.stdout.strip() == check["expected"], told.stdout + told.stderr
+    (launches.folder / "opinion" / "tik.bin").write_bytes(bytes(16))
+    told = run("/usr/bin/python3 /usr/bin/" + check["command"], launches.folder / "opinion")
+    assert (told.returncode, told.stdout.strip() == check["expected"]) == (1, False)
 
 
 def test_after_sealing_the_words_say_that_nobody_can_check_the_hmac_again(launches, launch):

@@ -54,6 +54,20 @@ def test_libvirts_domain_is_one_that_compare_finds_nothing_wrong_with(launches, 
     assert "0x1100002f" in launches.say("compare", prepared, "--domain", xml).out
 
 
+def test_what_a_domain_has_is_quoted_with_nothing_hidden_in_it(launches, prepared):
+    assert hand_over(launches, prepared, "libvirt").status == 0
+    xml = launches.folder / "vm" / "web.xml"
+    text = xml.read_text().replace("</loader>", "\u202e'\n</loader>")
+    xml.write_text(text, encoding="utf-8")
+    told = launches.say("compare", prepared, "--domain", xml)
+    assert "\\u202e" in told.out
+    assert "\u202e" not in told.out
+    assert "needed “" in told.out
+    assert "needed '" not in told.out
+    (line,) = [one for one in told.out.splitlines() if one.startswith("os/loader")]
+    assert line.endswith("will not match.")
+
+
 def test_a_domain_that_there_is_gets_what_it_lacks_and_the_words_say_what(launches, prepared):
     old = launches.folder / "old.xml"
     old.write_text("<domain type='kvm'><name>web</name><os><nvram>/n</nvram></os></domain>")

@@ -7,6 +7,8 @@ import json
 
 import pytest
 
+from watchword.core.hosts.locality import LOCAL_WARNING
+
 WITHOUT_SEV = None
 
 
@@ -20,7 +22,9 @@ def test_the_chain_is_saved_as_the_host_gives_it(command, waiting_vm, keys, fold
         "file": str(out),
         "size": 8336,
         "chip_id": keys.chip_id.hex(),
+        "warnings": [LOCAL_WARNING],
     }
+    assert LOCAL_WARNING in shown.err
     assert "not signed" in shown.err
     assert out.read_bytes() == keys.pdh + keys.pek_oca_cek
     assert out.stat().st_mode & 0o777 == 0o600

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -53,13 +54,14 @@ def surroundings_of_this_machine(*, ask_amd: bool) -> Surroundings:
     from watchword.core.amd.key_service import KeyService  # noqa: PLC0415 - as above
     from watchword.core.amd.key_service_address import key_service_address  # noqa: PLC0415
     from watchword.core.amd.roots import amd_roots  # noqa: PLC0415 - reads a resource
+    from watchword.core.workers.by_hand_guard import by_hand_guard  # noqa: PLC0415 - as above
 
     roots = amd_roots()
     service = KeyService(key_service_address(None), roots) if ask_amd else None
     source = CekSource(roots, CertificateCache(cache_folder(), roots), service)
-    return Surroundings.of_this_machine(
-        records_folder(), more_certificates=source.more_certificates
-    )
+    home = records_folder()
+    surroundings = Surroundings.of_this_machine(home, more_certificates=source.more_certificates)
+    return replace(surroundings, before_sealing=by_hand_guard(home))
 
 
 class LaunchService:

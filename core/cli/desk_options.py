@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..errors import WatchwordError
@@ -34,13 +35,16 @@ def add_desk_options(parser: argparse.ArgumentParser) -> None:
 
 
 def surroundings_of(arguments: argparse.Namespace, console: Console) -> Surroundings:
-    """Hosts, time, randomness, AMD's keys and the owner's deny-list, all of them the real ones."""
+    """Hosts, time, randomness, AMD's keys and the owner's deny-list, all of them the real ones.
+
+    What signed jobs launch is not sealed for anybody else.
+    """
+    from ..workers.by_hand_guard import by_hand_guard  # noqa: PLC0415 - for launches alone
     from .cek_options import cek_source  # noqa: PLC0415 - a check needs no key service
 
-    source = cek_source(arguments, console, online=arguments.fetch_cek)
-    return Surroundings.of_this_machine(
-        records_folder(), more_certificates=source.more_certificates
-    )
+    source, home = cek_source(arguments, console, online=arguments.fetch_cek), records_folder()
+    surroundings = Surroundings.of_this_machine(home, more_certificates=source.more_certificates)
+    return replace(surroundings, before_sealing=by_hand_guard(home))
 
 
 @contextlib.contextmanager

@@ -118,6 +118,7 @@ def _workshop(
     from ..records.database import Records, records_folder  # noqa: PLC0415 - as above
     from ..workers.guard import JobGuard, PostgresSeals  # noqa: PLC0415 - as above
     from ..workers.job_run import Workshop  # noqa: PLC0415 - as above
+    from ..workers.lending import take_all_back  # noqa: PLC0415 - as above
     from ..workers.owner_key import pinned_owner  # noqa: PLC0415 - as above
     from ..workers.worker_key import open_worker_key  # noqa: PLC0415 - as above
     from ..workers.worker_store import WorkerStore  # noqa: PLC0415 - as above
@@ -140,6 +141,7 @@ def _workshop(
         )
         records = stack.enter_context(Records.open(home))
         desk = stack.enter_context(desk_over(records, vault, surroundings, console))
+        take_all_back(vault, store)  # the run before may have been killed
         teller = stack.enter_context(BatchTeller(console, None))
         teller.event({"event": "records", "rollback": desk.rollback.value})
         folder = Path(arguments.folder or ".").absolute()

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import subprocess
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
@@ -13,6 +14,7 @@ from .process_end import exit_status, kill_group
 
 _LOOK_SECONDS: Final = 0.005
 _KILLED_SECONDS: Final = 10.0
+_REAPED_SECONDS: Final = 1.0
 
 
 class ChildProcess:
@@ -103,7 +105,9 @@ class ChildProcess:
         except TimeoutError:
             pass  # nothing more can be done about one that the kernel does not let go
         finally:
-            process.poll()
+            # Also when this is cancelled: it was killed, so that this takes milliseconds.
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(_REAPED_SECONDS)
         await asyncio.sleep(0)  # for the pipes, which are closed by the loop
 
 

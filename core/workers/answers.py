@@ -8,11 +8,13 @@ import contextlib
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from .job_queue import JobQueue
 
 _LOOK_SECONDS: Final = 5.0
 _MOST_KEPT: Final = 16
-"""Answers to one job that nobody has looked at yet; more are dropped."""
+"""Answers to one job that nobody has looked at yet; the last place is for one that holds."""
 
 
 class AnswerBox:
@@ -21,11 +23,15 @@ class AnswerBox:
     def __init__(self, queue: JobQueue, owner: str) -> None:
         self._queue = queue
         self._owner = owner
-        self._expected: dict[str, asyncio.Queue[bytes]] = {}
+        self._expected: dict[str, tuple[asyncio.Queue[bytes], Callable[[bytes], bool]]] = {}
 
-    def expect(self, job_id: str) -> None:
-        """From now on answers to this job are kept."""
-        self._expected[job_id] = asyncio.Queue(_MOST_KEPT)
+    def expect(self, job_id: str, holds: Callable[[bytes], bool]) -> None:
+        """From now on answers to this job are kept.
+
+        ``holds``  whether an answer is what is waited for: however many others come before it
+        is looked at, they don't take its place
+        """
+        self._expected[job_id] = asyncio.Queue(_MOST_KEPT), holds
 
     def forget(self, job_id: str) -> None:
         """Nobody waits for this job's answer any more."""
@@ -34,7 +40,8 @@ class AnswerBox:
     async def next(self, job_id: str, seconds: float) -> bytes | None:
         """The next answer to an expected job; None if there is none for so long."""
         with contextlib.suppress(TimeoutError):
-            return await asyncio.wait_for(self._expected[job_id].get(), seconds)
+            async with asyncio.timeout(seconds):
+                return await self._expected[job_id][0].get()
         return None
 
     async def read(self) -> None:
@@ -44,10 +51,16 @@ class AnswerBox:
             while self._expected:
                 found = await self._queue.answers(set(self._expected))
                 for answer in found:
-                    waiting = self._expected.get(answer.job_id)
-                    if waiting is not None and answer.body is not None:
-                        with contextlib.suppress(asyncio.QueueFull):
-                            waiting.put_nowait(answer.body)
+                    if answer.body is not None:
+                        self._keep(answer.job_id, answer.body)
                 if not found:
                     break
                 await self._queue.remove_answers(found)
+
+    def _keep(self, job_id: str, body: bytes) -> None:
+        if job_id not in self._expected:
+            return
+        waiting, holds = self._expected[job_id]
+        left = _MOST_KEPT - waiting.qsize()
+        if left > 1 or (left == 1 and holds(body)):
+            waiting.put_nowait(body)

@@ -76,6 +76,16 @@ class Assignments(SmallDatabase):
         )
         return _assignment(rows[0]) if rows else None
 
+    def open_at(self, guest: str, host: str) -> Assignment | None:
+        """The turn of a guest at a host that is not closed, whichever owner's key has signed."""
+        rows = self._all(
+            f"select {_ASSIGNMENT} from turns where guest = ? and host = ? and closed is null"  # noqa: S608 - our own words
+            " limit 1",
+            guest,
+            host,
+        )
+        return _assignment(rows[0]) if rows else None
+
     def latest(self, owner: str, guest: str, host: str) -> tuple[Assignment, bool] | None:
         """The newest turn, and whether it is open; None where there was none."""
         rows = self._all(

@@ -7,8 +7,9 @@ import asyncio
 import hashlib
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from ..batch.batch_errors import machine_refused
@@ -19,6 +20,7 @@ from ..batch.one_launch import Report
 from ..batch.results import BatchSummary, LaunchResult, Outcome
 from ..errors import AnswerPending, BadInput, WatchwordError, unexpected
 from .answers import AnswerBox
+from .ending_tasks import end_all
 from .signed_job import SignedJob, guest_key, sign_job
 from .signed_result import VerifiedResult, not_known, open_result
 from .turns import done_before, gave_up, under_way
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
 
 JOB_LASTS: Final = timedelta(days=1)
 PATIENCE_SECONDS: Final = 120.0
+_CANCEL_AGAIN_SECONDS: Final = 5.0
 
 
 @dataclass(slots=True, kw_only=True)
@@ -129,9 +132,7 @@ class _Run:
                     task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
         finally:
-            for task in (*tasks, reading):
-                task.cancel()
-            await asyncio.gather(*tasks, reading, return_exceptions=True)
+            await end_all((*tasks, reading), _CANCEL_AGAIN_SECONDS)
         return self._results
 
     async def _work(self) -> None:
@@ -172,6 +173,7 @@ class _Run:
             if done is not None:
                 return done
         worker = self._worker(planned)
+        worker.check(desk.clock())
         assignment = desk.assignments.assign(
             desk.owner,
             planned.profile.name,
@@ -181,6 +183,8 @@ class _Run:
             name=planned.name,
             known=self._known[planned.name],
         )
+        # A turn is its guest's at its host: the manifest may call the launch otherwise by now.
+        assignment = replace(assignment, name=planned.name)
         job = self._signed(planned, assignment, worker)
         desk.assignments.signed(job)
         for sha256, content in job.files.items():
@@ -213,13 +217,13 @@ class _Run:
 
     def _signed(self, planned: FleetLaunch, assignment: Assignment, worker: Enrolment) -> SignedJob:
         desk, now = self._desk, self._desk.clock()
+        end = min(now + JOB_LASTS + timedelta(seconds=planned.wait), worker.not_after)
         sealed: dict[str, tuple[EntryKind, Secret]] = {}
         try:
             if desk.vault is not None and planned.inject:
                 for entry in dict.fromkeys(planned.entries):
                     sealed[entry] = desk.vault.info(entry).kind, desk.vault.get(entry)
             return sign_job(
-                # The turn keeps the name under which it was first given out.
                 planned,
                 assignment,
                 desk.owner_key,
@@ -227,7 +231,7 @@ class _Run:
                 worker=worker,
                 order=desk.order,
                 now=now,
-                not_after=now + JOB_LASTS + timedelta(seconds=planned.wait),
+                not_after=end,
                 sealed=sealed,
             )
         finally:
@@ -237,7 +241,7 @@ class _Run:
     async def _heard(self, planned: FleetLaunch, job: SignedJob) -> LaunchResult:
         """The worker's signed word of a job, as soon as it is there."""
         desk, wrong = self._desk, None
-        self._box.expect(job.digest)
+        self._box.expect(job.digest, partial(_holds, job, desk.workers))
         try:
             await desk.queue.put(job.job.worker, job.digest, job.package)
             while True:
@@ -277,6 +281,14 @@ class _Run:
         seconds = await self._desk.queue.silent_for(job.job.worker)
         late = self._desk.clock() >= _end(job)
         return late or seconds is None or seconds > self._desk.patience
+
+
+def _holds(job: SignedJob, workers: Workers, envelope: bytes) -> bool:
+    try:
+        open_result(envelope, job.job, job.digest, workers)
+    except WatchwordError:
+        return False
+    return True
 
 
 def _end(job: SignedJob) -> datetime:

@@ -85,6 +85,11 @@ class Enrolment:
     not_after: datetime
     sha256: str
 
+    def check(self, now: datetime, field: str = "its enrolment") -> None:
+        """VerificationRefused ``enrolment-expired`` outside of its time."""
+        if not self.not_before - CLOCK_SLACK <= now < self.not_after:
+            raise _expired(field, self)
+
 
 def read_request(data: bytes, field: str) -> WorkerRequest:
     """A worker's request, signed by the key it names.
@@ -137,9 +142,7 @@ def read_enrolment(data: bytes, owner: str, field: str, now: datetime) -> Enrolm
     begins, ends = parse_time(body.not_before), parse_time(body.not_after)
     if begins is None or ends is None or body.owner != owner:
         raise ENROLMENT.unreadable(field, "Its times or its owner make no sense.")
-    if not begins - CLOCK_SLACK <= now < ends:
-        raise _expired(field, body)
-    return Enrolment(
+    enrolment = Enrolment(
         body.worker,
         key_fingerprint(bytes.fromhex(body.signing_key)),
         bytes.fromhex(body.opening_key),
@@ -148,6 +151,8 @@ def read_enrolment(data: bytes, owner: str, field: str, now: datetime) -> Enrolm
         ends,
         opened.sha256,
     )
+    enrolment.check(now, field)
+    return enrolment
 
 
 class Workers:
@@ -204,13 +209,14 @@ class Workers:
         )
 
 
-def _expired(field: str, body: _Enrolment) -> VerificationRefused:
+def _expired(field: str, enrolment: Enrolment) -> VerificationRefused:
+    begins, ends = time_text(enrolment.not_before), time_text(enrolment.not_after)
     return VerificationRefused(
         "enrolment-expired",
         "This enrolment does not hold today",
-        f"Worker {body.worker} is enrolled from {body.not_before} to {body.not_after} ({field}).",
+        f"Worker {enrolment.worker} is enrolled from {begins} to {ends} ({field}).",
         "Enrol it again, or leave the file out. If the dates look right, set this machine's clock.",
-        {"worker": body.worker, "not_before": body.not_before, "not_after": body.not_after},
+        {"worker": enrolment.worker, "not_before": begins, "not_after": ends},
     )
 
 

@@ -30,7 +30,9 @@ def sealing_of(
     ``launch_id``  the launch that the job has come to, if any. Raises as LaunchDesk.checked.
     """
     claimed = store.claimed_by(job)
-    for known in dict.fromkeys(one for one in (claimed, launch_id) if one is not None):
+    reached = () if launch_id is None else (launch_id,)
+    # Given up or not: a person may have completed it by hand.
+    for known in dict.fromkeys((*_launches_of(job, desk, store), *reached)):
         packet = desk.checked(known).packet
         if packet is not None:
             return Sealed.SEALED, packet.sha256
@@ -53,15 +55,14 @@ def give_up(
         raise _busy(job)
     try:
         claimed, newest = store.claimed_by(job), desk.newest(said.guest, said.host)
-        begun = store.begun_launch(job, newest.id if newest else None)
-        launches = dict.fromkeys(one for one in (claimed, begun) if one is not None)
-        records = [desk.checked(launch_id) for launch_id in launches]
+        records = [desk.checked(launch_id) for launch_id in _launches_of(job, desk, store)]
         for record in records:
             # A person may have completed it by hand: that counts as much.
             if record.packet is not None:
                 raise _sealed(job, record.id)
-        # First nothing can be sealed any more, then the keys go: a crash between is harmless.
-        store.give_up(job, now)
+        # First nothing can be sealed any more, then the keys go; after a crash between the
+        # job is given up once more when it comes again.
+        store.give_up(job, newest.id if newest else None, now)
         for record in records:
             if not record.is_abandoned:
                 desk.abandon(record.id, reason)
@@ -75,6 +76,21 @@ def give_up(
         {"job": said.job},
     )
     return LaunchResult(said.name, said.guest, said.host, Outcome.WAITING, claimed, error)
+
+
+def _launches_of(job: VerifiedJob, desk: LaunchDesk, store: WorkerStore) -> tuple[str, ...]:
+    """The launch that has claimed the job's turn, and all that were begun in that turn."""
+    claimed, around = store.claimed_by(job), store.newest_around(job)
+    found = [] if claimed is None else [claimed]
+    if around is not None:
+        before, last = around
+        known = desk.list(guest=job.job.guest)
+        places = {one.id: number for number, one in enumerate(known)}
+        first = 0 if last is None else places.get(last, len(known))
+        begun = known[first : places.get(before, len(known))]
+        here = [one.id for one in begun if one.host == job.job.host]
+        found += [one for one in here if not store.is_of_another_turn(job, one)]
+    return tuple(dict.fromkeys(found))
 
 
 def _sealed(job: VerifiedJob, launch_id: str) -> UsageError:

@@ -50,6 +50,8 @@ for each row execute function watchword_seals_kept();
 """Makes what the guard needs in the database, as often as one likes."""
 LONGEST_ASKING: Final = 20.0
 """Seconds within which the table must have answered."""
+# What reading a row raises that is not of the kinds it is said to be.
+_NONSENSE: Final = (KeyError, IndexError, ValueError, TypeError, AttributeError)
 
 # Whoever seals for one guest does it one after the other: a later turn can't slip by.
 _ALONE: Final = "select pg_advisory_xact_lock(hashtextextended(%s, 0))"
@@ -106,7 +108,7 @@ class PostgresSeals:
                 await self._ask(connection, claim)
         except _Taken as taken:
             return taken.found
-        except (psycopg.Error, OSError, TimeoutError, UnicodeError) as fault:
+        except (psycopg.Error, OSError, TimeoutError, *_NONSENSE) as fault:
             raise out_of_reach(fault) from None
         return None
 
@@ -243,7 +245,7 @@ def _no_job(intent: SealIntent) -> VerificationRefused:
         "No job is under way for this launch",
         f"A worker seals for signed jobs alone, and none of {intent.guest} at {intent.host} is"
         " under way.",
-        "Nothing was sealed. Dispatch the guest, or complete the launch with `watchword launch`.",
+        "Nothing was sealed. Dispatch the guest: the launch is completed for a job alone.",
         {"launch": intent.launch_id},
     )
 

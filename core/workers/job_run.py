@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from .worker_store import WorkerStore
 
 _FOLDER_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,127}", re.ASCII)
-_GIVEN_UP: Final = "job-given-up"
+_GIVEN_UP_BEFORE: Final = "it was given up before"
 _OUT_OF_REACH: Final = "guard-out-of-reach"
 _MOST_ATTEMPTS: Final = 20
 _PAUSE: Final = 1.0
@@ -91,7 +91,8 @@ class JobRun:
         known = shop.store.settled(job.digest)
         if known is not None:
             return known
-        result = self._given_up() if shop.give_up else await self._result()
+        over = shop.give_up or shop.store.is_given_up(job)
+        result = self._given_up() if over else await self._result()
         shop.report(result.as_json())
         # From the claim to the signature nothing else may come between; nothing here waits.
         sealed, packet = self._sealing(result)
@@ -124,9 +125,8 @@ class JobRun:
     def _given_up(self) -> LaunchResult:
         shop = self._shop
         try:
-            return give_up(
-                self._job, shop.desk, shop.store, shop.give_up, shop.surroundings.clock()
-            )
+            reason = shop.give_up or _GIVEN_UP_BEFORE
+            return give_up(self._job, shop.desk, shop.store, reason, shop.surroundings.clock())
         except WatchwordError as error:
             return self._failed(error)
 
@@ -208,8 +208,6 @@ class JobRun:
 
     def _sealing(self, result: LaunchResult) -> tuple[Sealed, str | None]:
         shop = self._shop
-        if result.error is not None and result.error.code == _GIVEN_UP:
-            return Sealed.NEVER, None
         try:
             return sealing_of(self._job, result.launch_id, shop.desk, shop.store)
         except WatchwordError:  # the records are not what they were: it can't be excluded

@@ -73,6 +73,17 @@ def take_back(job: VerifiedJob, vault: Vault, store: WorkerStore) -> None:
         store.take_back(entry, job.digest)
 
 
+def take_all_back(vault: Vault, store: WorkerStore) -> None:
+    """Remove whatever jobs have brought; before any job is under way, and by the worker alone.
+
+    A worker that was killed has taken nothing back, and its jobs may never come again.
+    """
+    for entry in store.all_lent():
+        if vault.holds(entry):
+            vault.remove(entry)
+        store.forget_lent(entry)
+
+
 def _own(entry: str) -> VaultError:
     return VaultError(
         "entry-not-lent",

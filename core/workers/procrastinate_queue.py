@@ -12,6 +12,7 @@ from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from .ending_tasks import end_all
 from .job_queue import (
     ANSWERS_AT_ONCE,
     LARGEST_ANSWER,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 _TASK: Final = "watchword"
 _ARGUMENT: Final = "job"
 _BEAT_SECONDS: Final = 10.0
+_CANCEL_AGAIN_SECONDS: Final = 0.2
 _FORGET_WORKERS: Final = 24 * 3600
 _TIDY: Final = (
     "DELETE FROM watchword_answers WHERE at < now() - interval '7 days'",
@@ -95,9 +97,7 @@ class ProcrastinateQueue:
 
     async def close(self) -> None:
         """End what listens, and the connections."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end_all(self._tasks, _CANCEL_AGAIN_SECONDS)
         self._tasks.clear()
         await self._connection.close()
 
@@ -233,7 +233,8 @@ class ProcrastinateQueue:
             self._tasks.append(asyncio.create_task(listen(self._connection, channel, bell)))
         bell = self._bells[channel]
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(bell.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await bell.wait()
         bell.clear()
 
 

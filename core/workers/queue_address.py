@@ -26,6 +26,10 @@ _OURS: Final = {
     "client_encoding": "utf8",
 }
 _ROOT_VARIABLE: Final = "PGSSLROOTCERT"
+# These lead libpq elsewhere though the URL names a host; all others give way to what it says.
+_ADDRESS_VARIABLE: Final = "PGHOSTADDR"
+_SERVICE_VARIABLE: Final = "PGSERVICE"
+_ONE_EACH: Final = ("host", "hostaddr", "port")
 _LONGEST: Final = 2000
 _CONNECT_SECONDS: Final = "10"
 
@@ -35,7 +39,8 @@ def queue_parameters(url: str) -> dict[str, str]:
 
     A unix socket's folder is written ``postgresql:///DATABASE?host=/run/postgresql``; a
     service file's entry ``postgresql:///?service=NAME``. Passwords come from a password
-    file. Whatever is not surely on this machine is reached with ``sslmode=verify-full``.
+    file. Whatever is not surely on this machine is reached with ``sslmode=verify-full``; so
+    is what ``PGHOSTADDR`` or ``PGSERVICE`` may lead elsewhere.
 
     Raises UsageError ``bad-queue-url``, ``password-in-url``, ``queue-without-tls``.
     """
@@ -48,7 +53,7 @@ def queue_parameters(url: str) -> dict[str, str]:
     if not _is_here(stated):
         if stated.setdefault("sslmode", _VERIFIED) != _VERIFIED:
             raise _without_tls(stated["sslmode"])
-        if "service" not in stated and _ROOT_VARIABLE not in os.environ:
+        if not _by_service(stated) and _ROOT_VARIABLE not in os.environ:
             stated.setdefault("sslrootcert", "system")
     stated.setdefault("connect_timeout", _CONNECT_SECONDS)
     return {**stated, **_OURS}
@@ -82,17 +87,32 @@ def _stated(url: str) -> dict[str, str]:
         if key in found:
             raise _bad_url(f"it states {key[:40]!r} twice.")
         found[key] = value
+    _check_values(found)
     return found
 
 
+def _check_values(found: Mapping[str, str]) -> None:
+    """What was written with percent signs is looked at as libpq will see it."""
+    if any("," in found.get(key, "") for key in _ONE_EACH):
+        raise _bad_url("it names more than one server.")
+    if not all(value.isprintable() for value in found.values()):
+        raise _bad_url("it has characters that no address has.")
+
+
 def _is_here(stated: Mapping[str, str]) -> bool:
-    """Whether the URL itself says that the server is on this machine, and leaves no doubt."""
-    if "service" in stated:
+    """Whether the URL itself says that the server is on this machine, and nothing is in doubt."""
+    if _by_service(stated):
         return False
     host, address = stated.get("host", ""), stated.get("hostaddr")
     if address is not None:
         return address in _LOOPBACK
+    if os.environ.get(_ADDRESS_VARIABLE, "") not in ("", *_LOOPBACK):
+        return False
     return host.startswith("/") or host in _LOOPBACK
+
+
+def _by_service(stated: Mapping[str, str]) -> bool:
+    return "service" in stated or bool(os.environ.get(_SERVICE_VARIABLE))
 
 
 def _bad_url(why: str) -> UsageError:

@@ -98,7 +98,9 @@ class QueueConnection:
             connector = None
             try:
                 connector = await self.connected()
-                return await asyncio.wait_for(action(_manager(connector)), _ANSWER_SECONDS)
+                # Not wait_for: Python 3.11's loses a cancellation that comes with the answer.
+                async with asyncio.timeout(_ANSWER_SECONDS):
+                    return await action(_manager(connector))
             except AlreadyEnqueued:
                 raise
             except (ConnectorException, psycopg.Error, TimeoutError) as fault:
@@ -123,7 +125,8 @@ class QueueConnection:
                 connector = await _open(self._parameters)
                 if self._lost and self.on_open is not None:
                     try:
-                        await asyncio.wait_for(self.on_open(_manager(connector)), _ANSWER_SECONDS)
+                        async with asyncio.timeout(_ANSWER_SECONDS):
+                            await self.on_open(_manager(connector))
                     except BaseException:
                         await _close(connector)
                         raise

@@ -6,26 +6,32 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from .job_queue import LARGEST_ANSWER, LARGEST_FILE, LARGEST_JOB
 from .queue_errors import database_words, unreachable
 
-TABLES: Final = """\
+TABLES: Final = f"""\
 CREATE TABLE IF NOT EXISTS watchword_answers (
     number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    job text NOT NULL,
-    body bytea NOT NULL,
+    job text NOT NULL CHECK (octet_length(job) <= 64),
+    body bytea NOT NULL CHECK (octet_length(body) <= {LARGEST_ANSWER}),
     at timestamptz NOT NULL DEFAULT now()
 );
 CREATE INDEX IF NOT EXISTS watchword_answers_of_job ON watchword_answers (job);
 CREATE TABLE IF NOT EXISTS watchword_files (
-    sha256 text PRIMARY KEY,
-    content bytea NOT NULL,
+    sha256 text PRIMARY KEY CHECK (octet_length(sha256) <= 64),
+    content bytea NOT NULL CHECK (octet_length(content) <= {LARGEST_FILE}),
     at timestamptz NOT NULL DEFAULT now()
 );
 CREATE TABLE IF NOT EXISTS watchword_workers (
-    worker text PRIMARY KEY,
+    worker text PRIMARY KEY CHECK (octet_length(worker) <= 64),
     seen timestamptz NOT NULL DEFAULT now()
 );
 """
+BOUNDED_JOBS: Final = f"""\
+ALTER TABLE procrastinate_jobs ADD CONSTRAINT watchword_jobs_bounded
+CHECK (octet_length(args::text) <= {2 * LARGEST_JOB})
+"""
+"""For a table that was just made: a job is base64 there, with a little around it."""
 _ONE_AT_A_TIME: Final = "SELECT pg_advisory_xact_lock(hashtext('watchword queue init'))"
 
 
@@ -50,6 +56,7 @@ def apply_schema(parameters: Mapping[str, str], more: Sequence[str] = ()) -> boo
             new = found is None or found[0] is None
             if new:
                 connection.execute(SchemaManager.get_schema())
+                connection.execute(BOUNDED_JOBS)
             connection.execute(TABLES)
             for statement in more:
                 connection.execute(statement)

@@ -167,7 +167,8 @@ def sign_job(
 
     ``sealed``  secrets by their vault entries, with their kinds; the others the worker has.
     Certificate files are read, and travel along. Raises BadInput ``job-too-large`` and as
-    read_file does, UsageError ``job-by-hand``, ``job-lasts-too-long``, ``other-assignment``.
+    read_file does, UsageError ``job-by-hand``, ``job-lasts-too-long``, ``other-assignment``,
+    VerificationRefused ``enrolment-expired``: whose enrolment is over is sealed nothing.
     """
     _check(planned, assignment, worker, now, not_after)
     profile = profile_text(planned.profile)
@@ -319,11 +320,13 @@ def _check(
             "Leave it out with --only, and run it here.",
             {"name": planned.name},
         )
-    if not timedelta(0) < not_after - now <= timedelta(days=MOST_DAYS):
+    worker.check(now)
+    in_time = timedelta(0) < not_after - now <= timedelta(days=MOST_DAYS)
+    if not in_time or not_after > worker.not_after:
         raise UsageError(
             "job-lasts-too-long",
             "A job can't last that long",
-            f"It ends between now and {MOST_DAYS} days from now.",
+            f"It ends between now and {MOST_DAYS} days from now, and with its worker's enrolment.",
             "Give a shorter time; a job can be signed anew.",
         )
     asked = (planned.name, planned.profile.name, planned.host, worker.fingerprint)

@@ -7,6 +7,7 @@ import asyncio
 from typing import TYPE_CHECKING, Final
 
 from ..errors import WatchwordError, unexpected
+from .ending_tasks import end_all
 from .job_run import JobRun, Workshop
 from .verified_job import open_job
 
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from .job_queue import TakenJob
 
 _LOOK_SECONDS: Final = 5.0
+_CANCEL_AGAIN_SECONDS: Final = 20.0
+"""A launch has that long for its own ending."""
 """How long nothing is heard before the queue is looked into all the same."""
 
 
@@ -40,9 +43,7 @@ async def work(shop: Workshop, jobs: int) -> None:
             task.add_done_callback(running.discard)
             task.add_done_callback(lambda _: room.release())
     finally:
-        for task in running:
-            task.cancel()
-        await asyncio.gather(*running, return_exceptions=True)
+        await end_all(tuple(running), _CANCEL_AGAIN_SECONDS)
 
 
 async def _settle(taken: TakenJob, shop: Workshop) -> None:

@@ -23,6 +23,8 @@ _SCHEMA: Final = """
 create table turns (
     guest_key text not null,
     turn integer not null,
+    guest text not null,
+    host text not null,
     newest_before text not null,
     begun text not null,
     given_up text,
@@ -77,8 +79,9 @@ class WorkerStore(SmallDatabase):
             if row is not None:
                 return bool(row[0] != newest)
             connection.execute(
-                "insert into turns (guest_key, turn, newest_before, begun) values (?, ?, ?, ?)",
-                (key, turn, newest, time_text(now)),
+                "insert into turns (guest_key, turn, guest, host, newest_before, begun)"
+                " values (?, ?, ?, ?, ?, ?)",
+                (key, turn, job.job.guest, job.job.host, newest, time_text(now)),
             )
         return False
 
@@ -121,14 +124,25 @@ class WorkerStore(SmallDatabase):
                 (key, turn, launch_id, job.digest, time_text(now)),
             )
 
-    def begun_launch(self, job: VerifiedJob, newest_launch: str | None) -> str | None:
-        """The newest launch, if it was begun after the job was."""
+    def newest_around(self, job: VerifiedJob) -> tuple[str, str | None] | None:
+        """Ids of the newest launches before the job's turn, and before the next turn.
+
+        The first is empty where there was none; the second None where there is no later turn.
+        None for a turn that was not begun here.
+        """
         rows = self._all(
-            "select newest_before from turns where guest_key = ? and turn = ?",
+            "select newest_before, turn from turns where guest_key = ? and turn >= ?"
+            " order by turn limit 2",
             job.guest_key,
             job.job.turn,
         )
-        return newest_launch if rows and rows[0][0] != (newest_launch or "") else None
+        if not rows or rows[0][1] != job.job.turn:
+            return None
+        return str(rows[0][0]), str(rows[1][0]) if len(rows) > 1 else None
+
+    def takes_jobs_for(self, guest: str) -> bool:
+        """Whether any job for a guest of this name was begun or given up, at whatever host."""
+        return bool(self._all("select 1 from turns where guest = ? limit 1", guest))
 
     def claimed_by(self, job: VerifiedJob) -> str | None:
         """Id of the launch that was, or may have been, sealed for the job's turn."""
@@ -139,14 +153,31 @@ class WorkerStore(SmallDatabase):
         )
         return str(rows[0][0]) if rows else None
 
-    def give_up(self, job: VerifiedJob, now: datetime) -> None:
-        """Nothing is ever sealed for this turn here, from now on."""
+    def is_of_another_turn(self, job: VerifiedJob, launch_id: str) -> bool:
+        """Whether a launch has claimed a turn which is not the job's."""
+        return bool(
+            self._all(
+                "select 1 from seals where launch_id = ? and (guest_key <> ? or turn <> ?)",
+                launch_id,
+                job.guest_key,
+                job.job.turn,
+            )
+        )
+
+    def give_up(self, job: VerifiedJob, newest_launch: str | None, now: datetime) -> None:
+        """Nothing is ever sealed for this turn here, from now on.
+
+        ``newest_launch``  as for :meth:`begin`, for a turn that was not begun
+        """
         with self._writing() as connection:
             connection.execute(
-                "insert into turns (guest_key, turn, newest_before, begun, given_up)"
-                " values (?, ?, '', ?, ?) on conflict (guest_key, turn)"
+                "insert into turns (guest_key, turn, guest, host, newest_before, begun, given_up)"
+                " values (?, ?, ?, ?, ?, ?, ?) on conflict (guest_key, turn)"
                 " do update set given_up = coalesce(given_up, excluded.given_up)",
-                (job.guest_key, job.job.turn, time_text(now), time_text(now)),
+                (
+                    *(job.guest_key, job.job.turn, job.job.guest, job.job.host),
+                    *(newest_launch or "", time_text(now), time_text(now)),
+                ),
             )
 
     def is_given_up(self, job: VerifiedJob) -> bool:
@@ -201,6 +232,15 @@ class WorkerStore(SmallDatabase):
         return tuple(
             str(row[0]) for row in self._all("select entry from lent where job = ?", digest)
         )
+
+    def all_lent(self) -> tuple[str, ...]:
+        """The entries that any job has brought."""
+        return tuple(str(row[0]) for row in self._all("select distinct entry from lent"))
+
+    def forget_lent(self, entry: str) -> None:
+        """No job needs the entry any more."""
+        with self._writing() as connection:
+            connection.execute("delete from lent where entry = ?", (entry,))
 
     def take_back(self, entry: str, digest: str) -> None:
         """The job needs the entry no more."""

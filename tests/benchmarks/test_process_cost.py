@@ -22,7 +22,7 @@ from watchword.core.cli.main import COMMANDS
 from .ratio import Ratio
 
 ROOT = Path(__file__).resolve().parents[2]
-FOLDERS = ("core", "gui", "resources")
+FOLDERS = ("core", "docs", "gui", "resources")
 FILES = ("pyproject.toml", "README.md", "LICENSE")
 NONCE = "00" * 16
 GUEST = ("--api", "1.49", "--build", "6", "--policy", "1")

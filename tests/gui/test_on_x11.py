@@ -117,6 +117,10 @@ def test_the_command_without_words_becomes_the_window(start) -> None:
     process.wait(LONGEST)
 
 
+TAKEN_BY_HAND = {"fleet-light.png"}
+"""A fleet takes many hosts, which the script does not play."""
+
+
 def test_pictures_are_taken_of_the_real_program(program, tmp_path: Path) -> None:
     program("xvfb-run", "xvfb")
     program("xauth", "xauth")
@@ -134,5 +138,5 @@ def test_pictures_are_taken_of_the_real_program(program, tmp_path: Path) -> None
         width, height = struct.unpack(">II", picture.read_bytes()[16:24])
         assert (width, height) == (1120, 760)
     assert len({picture.read_bytes() for picture in pictures}) == 6
-    listed = sorted(path.name for path in (ROOT / "docs" / "screenshots").iterdir())
-    assert listed == [picture.name for picture in pictures]
+    listed = {path.name for path in (ROOT / "docs" / "screenshots").iterdir()}
+    assert listed - TAKEN_BY_HAND == {picture.name for picture in pictures}

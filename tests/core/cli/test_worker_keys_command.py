@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from watchword.core.workers.enrolment import Workers
+from watchword.core.workers.worker_store import WorkerStore
 
 from .ledger_support import fill
 
@@ -65,6 +66,25 @@ def test_nothing_is_signed_for_another_fingerprint(machine, tmp_path):
     outcome = owner(*words, "--fingerprint", "ab")
     assert (outcome.status, outcome.code) == (2, "bad-fingerprint")
     assert not out.exists()
+
+
+def test_a_worker_that_begins_takes_back_what_jobs_have_brought(machine, tmp_path):
+    """The run that was lent it was killed; its jobs may never come again."""
+    rack = machine("rack")
+    rack("worker", "init", "rack1", "--out", tmp_path / "one")
+    value = tmp_path / "value"
+    value.write_bytes(b"a disk's passphrase")
+    for entry in ("web/lent", "web/own"):
+        words = ("vault", "add", entry, "--kind", "disk-secret", "--from-file", value)
+        assert rack(*words).status == 0
+    with WorkerStore.open(rack.home) as store:
+        store.lend("web/lent", "ab" * 32)
+    queue = f"postgresql:///x?host={tmp_path}"  # nobody is there
+    outcome = rack("worker", "run", "--queue", queue, "--owner", "ab" * 32)
+    assert outcome.status == 4, outcome.err
+    listed = rack("vault", "list").out
+    assert "web/own" in listed
+    assert "web/lent" not in listed
 
 
 def test_a_machine_becomes_a_worker_once(machine, tmp_path):

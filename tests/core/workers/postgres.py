@@ -75,6 +75,8 @@ class Cluster:
 
     def database(self) -> str:
         """The URL of a new, empty database."""
+        if self._process is None or self._process.poll() is not None:
+            self.start()  # a test that failed has left it so
         self._databases += 1
         name = f"test{self._databases}"
         self.psql(f"CREATE DATABASE {name}")
@@ -125,11 +127,16 @@ class Cluster:
     def kill(self) -> None:
         """``kill -9`` of all its processes at once."""
         assert self._process is not None
-        for pid in (self._process.pid, *self._children()):
+        children = self._children()
+        for pid in (self._process.pid, *children):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         self._process.wait()
         self._process = None
+        # One that still dies holds the shared memory, and the next PostgreSQL would not start.
+        deadline = time.monotonic() + 20
+        while any(map(_runs, children)) and time.monotonic() < deadline:
+            time.sleep(0.01)
 
     def stop(self) -> None:
         """Stop it in order, or else kill it."""
@@ -170,3 +177,12 @@ class Cluster:
             env={"PATH": os.environ["PATH"], "LC_ALL": "C", "HOME": str(self.folder)},
         )
         return done.stdout.decode()
+
+
+def _runs(pid: int) -> bool:
+    """Whether a process is there and has not ended; one that nobody has reaped yet has."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return state not in ("Z", "X")

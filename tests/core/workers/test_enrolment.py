@@ -92,6 +92,9 @@ def test_an_enrolment_holds_in_its_time_alone(owner, worker):
     read(data, owner, NOW + timedelta(days=29))
     for now in (NOW + timedelta(days=30), NOW - timedelta(minutes=6)):
         assert code_of(read, data, owner, now) == "enrolment-expired"
+    enrolled = read(data, owner)
+    enrolled.check(NOW + timedelta(days=29))
+    assert code_of(enrolled.check, NOW + timedelta(days=30)) == "enrolment-expired"
     for days in (0, 4000):
         assert code_of(owner.enrolment_file, worker, days) == "bad-enrolment-days"
 

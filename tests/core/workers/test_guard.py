@@ -242,6 +242,22 @@ def test_a_database_that_stalls_is_waited_for_no_longer_than_stated(bench, url):
     assert one.seal(job) == "sealed"
 
 
+def test_rows_that_make_no_sense_are_no_answer(bench, url):
+    class Nonsense(psycopg.adapt.Loader):
+        def load(self, data):
+            return int(b"nonsense")
+
+    async def connect():
+        connection = await psycopg.AsyncConnection.connect(url)
+        connection.adapters.register_loader("int8", Nonsense)
+        return connection
+
+    one = bench(PostgresSeals(connect))
+    job = one.job()
+    assert one.seal(job) == "guard-out-of-reach"
+    assert one.store.claimed_by(job) is None
+
+
 def test_a_commit_of_which_nobody_heard_is_found_again(bench, url):
     """The network is split after the claim: the same launch goes on, another one does not."""
     one, other = bench(seals(url)), bench(seals(url), "rack2")
@@ -345,7 +361,7 @@ def test_whatever_the_table_says_a_turn_is_sealed_for_one_launch(
 def test_a_job_that_is_given_up_is_never_sealed(bench):
     one = bench(Saying(None))
     job = one.job()
-    one.store.give_up(job, NOW)
+    one.store.give_up(job, None, NOW)
     for _ in range(2):
         assert one.seal(job) == "job-given-up"
         one.reopen()
@@ -390,9 +406,10 @@ def test_a_job_is_taken_up_again_only_once_its_launch_was_begun(bench):
     assert not one.store.begin(job, "older", NOW)
     assert not one.store.begin(job, "older", NOW)  # it died before its launch was begun
     assert one.store.begin(job, "newer", NOW)
-    assert one.store.begun_launch(job, "newer") == "newer"
-    assert one.store.begun_launch(job, "older") is None
+    assert one.store.newest_around(job) == ("older", None)
+    assert one.store.newest_around(one.job(2)) is None
     assert not one.store.begin(one.job(2), "newer", NOW)
+    assert one.store.newest_around(job) == ("older", "newer")
     with pytest.raises(VerificationRefused) as caught:
         one.store.begin(job, "newer", NOW)
     assert caught.value.code == "job-overtaken"

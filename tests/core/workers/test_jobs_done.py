@@ -17,8 +17,10 @@ from watchword.core.records.database import Records
 from watchword.core.secret import Secret
 from watchword.core.simulator import PlatformKeys
 from watchword.core.vault.entries import EntryKind
+from watchword.core.workers.by_hand_guard import by_hand_guard
 from watchword.core.workers.giving_up import give_up, sealing_of
 from watchword.core.workers.guard import JobGuard
+from watchword.core.workers.job_run import JobRun, Workshop
 from watchword.core.workers.lending import lend, take_back
 from watchword.core.workers.signed_result import Sealed, open_result, sign_result
 from watchword.core.workers.worker_store import WorkerStore
@@ -150,6 +152,28 @@ class Rack:
         return sign_result(
             job, result, self.worker.key, sealed=sealed, packet=packet, head=head, now=NOW
         )
+
+    async def come_again(self, job, stage):
+        """What the worker signs for a job that comes again."""
+        with self.desk(stage) as desk, Records.open(self.office.home) as records:
+            shop = Workshop(
+                queue=None,
+                key=self.worker.key,
+                owner=self.owner.fingerprint,
+                desk=desk,
+                surroundings=self.office.surroundings(stage),
+                vault=None,
+                store=self.store,
+                guard=None,
+                ledger=Ledger(records),
+                files=self.office.home / "jobs",
+                folder=self.office.home,
+                out=None,
+                environment={},
+                allow_start=False,
+                report=lambda event: None,
+            )
+            return await JobRun(job, shop).signed()
 
     def heard(self, signed, data):
         workers = self.owner.workers(self.worker)
@@ -323,8 +347,14 @@ def test_what_a_person_has_completed_by_hand_cant_be_given_up_either(rack, keys)
                 await one.launch(job, stage)
             with open_vault(one.office.home) as vault:
                 lend(job, one.worker.key, vault, one.store)
-            with one.office.desk(stage) as desk:  # as `watchword launch resume` does
-                newest = desk.newest("vm1", job.job.host)
+            by_hand = by_hand_guard(one.office.home)
+            with one.office.desk(stage, before_sealing=by_hand) as desk:
+                newest = desk.newest("vm1", job.job.host)  # as `watchword launch resume` does
+                with pytest.raises(VerificationRefused) as caught:
+                    await desk.open(newest.id).run()
+            assert caught.value.code == "guest-of-jobs"
+            assert stage.packets == ()
+            with one.office.desk(stage) as desk:  # with a program that asks nobody
                 await desk.open(newest.id).run()
             with one.desk(stage) as desk, pytest.raises(UsageError) as caught:
                 give_up(job, desk, one.store, "no", NOW)

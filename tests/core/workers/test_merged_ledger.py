@@ -165,6 +165,19 @@ def test_a_file_of_something_else_does_not_hold(tmp_path):
     assert merge_chains([path], []).broken[0].error.code == "ledger-broken"
 
 
+@pytest.mark.parametrize("body", [b"{}", b'{"ledger_id":7}', b'{"ledger_id":"x"}'])
+def test_a_chain_that_names_no_ledger_does_not_hold(machines, body):
+    path = machines[0].file
+    first = path.read_bytes().partition(b"\n")[0]
+    record = first.partition(b'"record":')[2][:-1]
+    named = b'{"ledger_id":"%s"}' % machines[0].head.ledger_id.encode()
+    assert named in record
+    record = record.replace(named, body)
+    path.write_bytes(b'{"hash":"%s","record":%s}\n' % (sha256(record).hexdigest().encode(), record))
+    merged = merge_chains(files(machines), [])
+    assert [chain.error and chain.error.code for chain in merged.chains] == ["ledger-broken", None]
+
+
 def test_the_set_of_chains_and_heads_can_be_kept(machines):
     merged = merge_chains(files(machines[:1]), [machines[1].head])
     kept = json.loads(merged.build())

@@ -5,10 +5,12 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import subprocess
 
 import pytest
 
 from watchword.core.errors import HostError
+from watchword.core.workers.job_queue import LARGEST_ANSWER, LARGEST_FILE, LARGEST_JOB
 from watchword.core.workers.procrastinate_queue import ProcrastinateQueue
 from watchword.core.workers.queue_address import queue_parameters
 from watchword.core.workers.queue_schema import apply_schema
@@ -166,6 +168,9 @@ def test_postgres_killed_and_started_again_loses_nothing(url, cluster):
     assert play(url, scene) == (b"b", None)
 
 
+UNBOUNDED = "ALTER TABLE procrastinate_jobs DROP CONSTRAINT watchword_jobs_bounded"
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -179,10 +184,41 @@ def test_what_is_no_job_is_told_as_such(url, cluster, change):
     async def scene(queue):
         await queue.begin("w")
         await queue.put("w", "a", b"a")
-        cluster.psql(change, url)
+        cluster.psql(f"{UNBOUNDED}; {change}", url)
         return (await queue.take("w")).body
 
     assert play(url, scene) is None
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE procrastinate_jobs SET args = json_build_object('job', repeat('A', 600000))",
+        "INSERT INTO watchword_answers (job, body) VALUES ('a', repeat('A', 262145)::bytea)",
+        "INSERT INTO watchword_answers (job, body) VALUES (repeat('a', 65), '')",
+        "INSERT INTO watchword_files (sha256, content) VALUES ('a', repeat('A', 1048577)::bytea)",
+        "INSERT INTO watchword_workers (worker) VALUES (repeat('a', 65))",
+    ],
+)
+def test_whoever_may_only_write_rows_writes_none_that_are_too_large(url, cluster, statement):
+    play(url, lambda queue: queue.put("w", "a" * 64, b"a"))
+    with pytest.raises(subprocess.CalledProcessError) as caught:
+        cluster.psql(statement, url)
+    assert b"violates check constraint" in caught.value.stderr
+
+
+def test_the_largest_of_each_kind_has_room(url):
+    async def scene(queue):
+        await queue.begin("w")
+        await queue.put("w", "a" * 64, bytes(LARGEST_JOB))
+        await queue.answer("owner", "a" * 64, bytes(LARGEST_ANSWER))
+        content = bytes(LARGEST_FILE)
+        digest = hashlib.sha256(content).hexdigest()
+        await queue.put_file(digest, content)
+        found = (await queue.take("w")).body, (await queue.answers({"a" * 64}))[0].body
+        return [len(one) for one in (*found, await queue.file(digest))]
+
+    assert play(url, scene) == [LARGEST_JOB, LARGEST_ANSWER, LARGEST_FILE]
 
 
 def test_tables_that_are_not_the_queues_end_it_with_a_word(url, cluster):

@@ -13,7 +13,7 @@ from watchword.core.errors import VerificationRefused, WatchwordError
 from watchword.core.secret import Secret
 from watchword.core.vault.entries import EntryKind
 from watchword.core.vault.vault import Vault
-from watchword.core.workers.lending import lend, take_back
+from watchword.core.workers.lending import lend, take_all_back, take_back
 from watchword.core.workers.sealed_keys import OVERHEAD, SealedFor, open_entry, seal_entry
 from watchword.core.workers.worker_store import WorkerStore
 
@@ -185,6 +185,16 @@ def test_a_crash_between_note_and_secret_leaves_nothing_unknown(owner, worker, v
     assert value_of(vault.get("web/disk")) == SECRET
     take_back(job, vault, store)
     assert not vault.holds("web/disk")
+
+
+def test_what_jobs_have_brought_is_taken_back_and_nothing_else(owner, worker, vault, store):
+    vault.add("web/own", EntryKind.DISK_SECRET, Secret(b"the worker's own"))
+    for name in ("web1", "web2"):
+        lend(job_with(owner, worker, name=name), worker.key, vault, store)
+    for _ in range(2):
+        take_all_back(vault, store)
+        assert [entry.name for entry in vault.list()] == ["web/own"]
+        assert not store.is_lent("web/disk")
 
 
 def test_nothing_secret_is_in_the_workers_store(owner, worker, vault, store):

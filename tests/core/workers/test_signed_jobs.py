@@ -256,6 +256,17 @@ def test_what_cant_be_a_job_is_not_signed(owner, worker, tmp_path):
     owner.sign(worker, sealed=many)
 
 
+def test_nothing_is_signed_or_sealed_for_a_worker_whose_enrolment_is_over(owner, worker):
+    end = NOW + timedelta(days=365)
+    last = {"now": end - timedelta(hours=1), "not_after": end}
+    owner.sign(worker, **last)
+    sealed = {"web/disk": (EntryKind.DISK_SECRET, Secret(SECRET))}
+    late = {"now": end, "not_after": end + timedelta(hours=1), "sealed": sealed}
+    assert refused(owner.sign, worker, **late) == "enrolment-expired"
+    last["not_after"] += timedelta(seconds=1)
+    assert refused(owner.sign, worker, **last) == "job-lasts-too-long"
+
+
 def test_a_package_beyond_what_a_queue_carries_is_not_signed(owner, worker, monkeypatch):
     monkeypatch.setattr(signed_job, "LARGEST_PACKAGE", 1000)
     assert refused(owner.sign, worker) == "job-too-large"

@@ -45,6 +45,7 @@ PACKAGES: Final = {
 _SYSTEM_FOLDERS: Final = ("/usr/sbin", "/sbin")
 _KEPT_OUTPUT: Final = 1 << 20
 _KEPT_ERRORS: Final = 4096
+_KILLED_SECONDS: Final = 10.0
 _SHOWN_ERRORS: Final = 400
 _PIECE: Final = 1 << 16
 _PULSE: Final = 0.25
@@ -363,4 +364,7 @@ async def _kill(process: asyncio.subprocess.Process) -> None:
     if (transport := getattr(process, "_transport", None)) is not None:
         transport.close()
     if not ended:
-        await process.wait()
+        # It was killed; asyncio has been seen never to tell so where it was cancelled.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_KILLED_SECONDS):
+                await process.wait()

@@ -24,12 +24,12 @@ def url(database):
 
 
 def play(url, scene):
-    """Run ``scene(queue)`` with an open queue, for half a minute at most."""
+    """Run ``scene(queue)`` with an open queue; a pool may need half a minute for a loss."""
 
     async def run():
         queue = await ProcrastinateQueue.open(queue_parameters(url))
         try:
-            return await asyncio.wait_for(scene(queue), 30)
+            return await asyncio.wait_for(scene(queue), 150)
         finally:
             await queue.close()
 

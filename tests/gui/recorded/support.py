@@ -9,8 +9,6 @@ import tempfile
 import threading
 from pathlib import Path
 
-from PySide6.QtCore import Qt
-
 from watchword.core.hosts.exchange_start import start_files
 from watchword.core.ledger.ledger import Ledger
 from watchword.core.records.database import Records
@@ -124,7 +122,7 @@ class Person:
     def click(self, button):
         self.until(lambda: button.isVisible() and button.isEnabled())
         self.clicks += 1
-        self.qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+        button.click()  # a page that was just shown may still move under a mouse
 
     def go_on(self):
         self.click(self.row.primary)

@@ -4,9 +4,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
-import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +13,7 @@ from typing import Final
 from ..errors import BadInput, HostError
 from ..hosts.host_words import visible
 from ..hosts.limits import HOST_WORDS
+from ..hosts.process_start import kill_whole, start_whole
 
 _PIECE: Final = 1 << 16
 _PIECES_LEFT: Final = 16
@@ -52,20 +51,22 @@ class StartCommand:
             except TimeoutError:
                 raise self._took_too_long(output.tail()) from None
             finally:
-                await _kill(process)
+                await kill_whole(process)
             if status != 0:
                 raise self._failed(status, output.tail())
 
     async def _begin(self, output: int) -> asyncio.subprocess.Process:
         try:
-            return await asyncio.create_subprocess_exec(
-                *self.words,
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                cwd=self.folder,
-                env=dict(self.environment),
-                start_new_session=True,
+            return await start_whole(
+                asyncio.create_subprocess_exec(
+                    *self.words,
+                    stdin=asyncio.subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=output,
+                    cwd=self.folder,
+                    env=dict(self.environment),
+                    start_new_session=True,
+                )
             )
         except (OSError, ValueError) as fault:
             number = fault.errno if isinstance(fault, OSError) else None
@@ -143,12 +144,3 @@ class _Output:
         if self.writer >= 0:
             os.close(self.writer)
             self.writer = -1
-
-
-async def _kill(process: asyncio.subprocess.Process) -> None:
-    """End a command that has not ended by itself, and all that it started."""
-    if process.returncode is not None:
-        return
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    await process.wait()

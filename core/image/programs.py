@@ -11,7 +11,6 @@ import asyncio
 import contextlib
 import os
 import shutil
-import signal
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ from typing import Final
 
 from ..errors import BadInput
 from ..hosts.host_words import visible
+from ..hosts.process_start import kill_whole, start_whole
 from ..secret import Secret
 
 PACKAGES: Final = {
@@ -45,7 +45,6 @@ PACKAGES: Final = {
 _SYSTEM_FOLDERS: Final = ("/usr/sbin", "/sbin")
 _KEPT_OUTPUT: Final = 1 << 20
 _KEPT_ERRORS: Final = 4096
-_KILLED_SECONDS: Final = 10.0
 _SHOWN_ERRORS: Final = 400
 _PIECE: Final = 1 << 16
 _PULSE: Final = 0.25
@@ -181,7 +180,7 @@ async def run_program(
         try:
             await run.to_its_end(feed)
         finally:
-            await _kill(process)
+            await kill_whole(process)
     done = Done(process.returncode or 0, bytes(run.output), run.errors.decode("utf-8", "replace"))
     if done.status in allowed:
         return done
@@ -245,16 +244,18 @@ async def _begin(
 ) -> asyncio.subprocess.Process:
     own = {"PATH": os.pathsep.join((_path(), *_SYSTEM_FOLDERS)), "LC_ALL": "C", **environment}
     try:
-        return await asyncio.create_subprocess_exec(
-            path,
-            *words,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            pass_fds=tuple(descriptors),
-            cwd=folder,
-            env=own,
-            start_new_session=True,
+        return await start_whole(
+            asyncio.create_subprocess_exec(
+                path,
+                *words,
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+                pass_fds=tuple(descriptors),
+                cwd=folder,
+                env=own,
+                start_new_session=True,
+            )
         )
     except (OSError, ValueError) as fault:
         number = fault.errno if isinstance(fault, OSError) else None
@@ -352,19 +353,3 @@ class _Run:
             "Try again when the machine and its disks are less busy.",
             {"program": self._name},
         )
-
-
-async def _kill(process: asyncio.subprocess.Process) -> None:
-    """End a tool that has not ended by itself, and all that it started."""
-    ended = process.returncode is not None
-    if not ended:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-    # Before waiting: asyncio waits for the ends of pipes too, and reads none that are full.
-    if (transport := getattr(process, "_transport", None)) is not None:
-        transport.close()
-    if not ended:
-        # It was killed; asyncio has been seen never to tell so where it was cancelled.
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_KILLED_SECONDS):
-                await process.wait()

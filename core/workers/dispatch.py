@@ -4,9 +4,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import partial
@@ -117,23 +118,23 @@ class _Run:
         tasks = [asyncio.create_task(self._work()) for _ in range(slots)]
         reading = asyncio.create_task(self._box.read())
         try:
-            # The reader never ends by itself but by an error of the queue.
-            waiting: set[asyncio.Task[None]] = set(tasks)
-            while waiting and not reading.done():
-                _, left = await asyncio.wait(
-                    {*waiting, reading}, return_when=asyncio.FIRST_COMPLETED
-                )
-                waiting &= left
-            if reading.done():
-                reading.result()
-        except asyncio.CancelledError:
-            for task in tasks:
-                if not task.cancelling():
-                    task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            # Cancelled, it says what is known so far. A database that is gone is not waited for.
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._all_over(tasks, reading)
         finally:
             await end_all((*tasks, reading), _CANCEL_AGAIN_SECONDS)
         return self._results
+
+    async def _all_over(
+        self, tasks: Collection[asyncio.Task[None]], reading: asyncio.Task[None]
+    ) -> None:
+        """Return once all tasks have ended; the reader never ends but by an error of the queue."""
+        waiting = set(tasks)
+        while waiting and not reading.done():
+            _, left = await asyncio.wait({*waiting, reading}, return_when=asyncio.FIRST_COMPLETED)
+            waiting &= left
+        if reading.done():
+            reading.result()
 
     async def _work(self) -> None:
         while (planned := await self._jobs.take()) is not None:

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from .job_queue import TakenJob
 
 _LOOK_SECONDS: Final = 5.0
+"""How long nothing is heard before the queue is looked into all the same."""
 _CANCEL_AGAIN_SECONDS: Final = 20.0
 """A launch has that long for its own ending."""
-"""How long nothing is heard before the queue is looked into all the same."""
 
 
 async def work(shop: Workshop, jobs: int) -> None:

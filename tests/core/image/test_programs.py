@@ -178,6 +178,24 @@ def test_cancelling_kills_the_tool_and_its_children(tool, tmp_path: Path) -> Non
     assert gone(int(note.read_text()))
 
 
+@pytest.mark.parametrize("turns", range(12))
+def test_cancelling_while_the_tool_is_being_started_ends_too(tool, turns: int) -> None:
+    """asyncio alone would wait for ever for pipes that are not connected yet."""
+    name = tool("sleep 600 & wait")
+
+    async def cancel() -> None:
+        task = asyncio.create_task(run_program(name, []))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        task.cancel()
+        ended, _ = await asyncio.wait([task], timeout=20)
+        assert ended
+        with pytest.raises(asyncio.CancelledError):
+            task.result()
+
+    asyncio.run(cancel())
+
+
 def test_output_without_end_is_cut_off(tool) -> None:
     with pytest.raises(BadInput) as much:
         run(tool("exec cat /dev/zero"), [], limits=Limits(seconds=30))

@@ -36,8 +36,14 @@ class _Job(Generic[T]):
     def wait(self, seconds: float) -> T:
         if not self._done.wait(seconds):
             raise CallBlocked
-        if self._fault is not None:
-            raise self._fault
+        # The fault's frames know this job: kept here, they and all that they hold (a key,
+        # a connection) would stay until the garbage collector comes by.
+        fault, self._fault = self._fault, None
+        try:
+            if fault is not None:
+                raise fault
+        finally:
+            del fault
         return self._value  # type: ignore[return-value]  # None is a value of T then
 
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 import threading
 import traceback
@@ -160,6 +161,26 @@ def test_an_answer_that_comes_too_late_is_not_kept():
     never.set()
     runs.join(10)
     assert kept[0]() is None
+
+
+def test_what_a_failed_call_held_is_gone_with_its_fault():
+    thread = LimitedThread("watchword-fails", 20)
+    held = []
+
+    def fails():
+        key = Answer()
+        held.append(weakref.ref(key))
+        raise ZeroDivisionError
+
+    gc.disable()
+    try:
+        with pytest.raises(ZeroDivisionError) as caught:
+            thread.call(fails)
+        del caught
+        assert held[0]() is None
+    finally:
+        gc.enable()
+        thread.close()
 
 
 class Answer:

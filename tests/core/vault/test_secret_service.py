@@ -7,7 +7,6 @@ import gc
 import json
 import subprocess
 import sys
-import warnings
 
 import pytest
 
@@ -20,6 +19,9 @@ from watchword.core.vault.vault import RollbackCheck, Vault
 from .support import keyring_ways, revealed
 
 USER = "0" * 32
+
+# The keyring package doesn't close its connection where a call fails: Python does, and warns.
+pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
 
 # A program of its own: the thread that waits for the prompt must not keep it from ending.
 TWO_READS = f"""
@@ -50,10 +52,7 @@ def real_access(request, monkeypatch):
     yield make
     for access in made:
         access.close()
-    # The keyring package leaves its connection to the garbage collector where a call fails.
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)
-        gc.collect()
+    gc.collect()  # here, where no other test is blamed for what the package left
 
 
 def test_a_vault_lives_in_a_real_keyring(secret_service, real_access, folder):

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Final
 
 from ..errors import WatchwordError
+from .ending import end_tasks
 from .listening import Listening
 from .prometheus_text import CONTENT_TYPE
 
@@ -60,9 +61,7 @@ class MetricsServer:
                 yield
             finally:
                 server.close()
-                for task in tuple(tasks):
-                    task.cancel()
-                await asyncio.gather(*tasks, return_exceptions=True)
+                await end_tasks(lambda: tuple(tasks))
                 await server.wait_closed()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -74,14 +73,14 @@ class MetricsServer:
                     writer.write(_answer(503, b"too many clients\n"))
                 else:
                     writer.write(await self._answer_to(reader))
-                await writer.drain()
+                writer.close()
+                await writer.wait_closed()
         except (OSError, TimeoutError):
-            writer.transport.abort()
+            pass  # gone, or asleep
         finally:
             self._clients -= 1
-            writer.close()
-            with contextlib.suppress(OSError):
-                await writer.wait_closed()
+            # What nobody has taken by now would keep the connection open for ever.
+            writer.transport.abort()
 
     async def _answer_to(self, reader: asyncio.StreamReader) -> bytes:
         try:

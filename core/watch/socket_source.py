@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import socket
 import struct
 from collections.abc import Mapping
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from ..errors import BadInput
+from .ending import end_tasks
 from .events import Later, Take, WatchObserver, unobserved
 from .listening import listen_on_file
 from .request_json import LARGEST_REQUEST, parse_event, refused_json, reply_json
@@ -26,7 +26,8 @@ class SocketSource:
     """A Source: a socket file of mode 0600, or 0660 for a group.
 
     ``group``    the number of the group that may ask, too
-    ``clients``  connections at once; one more is told to come again
+    ``clients``  connections at once; one more is told to come again, and of twice as many, one
+    more is told nothing
     ``seconds``  within which a request has to be there, and an answer to be taken; how long
     the answer takes is the watch's matter, and whoever goes away meanwhile stops nothing
     """
@@ -56,6 +57,9 @@ class SocketSource:
         """Serve until cancelled; BadInput ``cannot-listen``."""
 
         def welcome(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            if len(self._clients) >= 2 * self._most:
+                writer.transport.abort()
+                return
             task = asyncio.create_task(self._serve(reader, writer, take))
             self._clients.add(task)
             task.add_done_callback(self._clients.discard)
@@ -66,34 +70,35 @@ class SocketSource:
             )
             self._observe({"event": "listening", "source": self.name})
             try:
-                await server.serve_forever()
+                # It serves by itself; serve_forever (3.12) would wait for clients at the end.
+                await asyncio.get_running_loop().create_future()
             finally:
                 server.close()
-                clients = tuple(self._clients)
-                for task in clients:
-                    task.cancel()
-                await asyncio.gather(*clients, return_exceptions=True)
+                await end_tasks(lambda: tuple(self._clients))
 
     async def _serve(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, take: Take
     ) -> None:
         try:
             self._observe({"event": "client", "source": self.name, **_peer(writer)})
-            answer = await self._answer(reader, take)
-            writer.write(answer)
-            await asyncio.wait_for(writer.drain(), self._seconds)
+            writer.write(await self._answer(reader, take))
+            writer.close()
+            async with asyncio.timeout(self._seconds):
+                await writer.wait_closed()
         except (OSError, TimeoutError):
             pass  # gone, or asleep: what was promised is in the records
         finally:
-            writer.close()
-            with contextlib.suppress(OSError, TimeoutError):
-                await asyncio.wait_for(writer.wait_closed(), self._seconds)
+            # What nobody has taken by now would keep the connection open for ever.
+            writer.transport.abort()
 
     async def _answer(self, reader: asyncio.StreamReader, take: Take) -> bytes:
-        if len(self._clients) > self._most:
-            return reply_json(Later(busy()))
+        one_too_many = len(self._clients) > self._most
         try:
-            line = await asyncio.wait_for(reader.readuntil(b"\n"), self._seconds)
+            # Read all the same: what is closed unread is reset, and the answer lost.
+            async with asyncio.timeout(min(self._seconds, 1.0) if one_too_many else self._seconds):
+                line = await reader.readuntil(b"\n")
+            if one_too_many:
+                return reply_json(Later(busy()))
             event = parse_event(line, f"{SOURCE} {self._path}")
         except asyncio.IncompleteReadError:
             return refused_json(bad_request("the request", "It does not end with a newline."))

@@ -7,6 +7,8 @@ import asyncio
 import contextlib
 import json
 import os
+import select
+import socket
 
 import pytest
 
@@ -25,19 +27,19 @@ def path(tmp_path):
 
 
 class Taker:
-    def __init__(self):
-        self.events, self.gate = [], None
+    def __init__(self, reply=None):
+        self.events, self.gate, self.reply = [], None, reply or Noted(("x",))
 
     async def __call__(self, event):
         self.events.append(event)
         if self.gate is not None:
             await self.gate.wait()
-        return Noted(("x",))
+        return self.reply
 
 
 @contextlib.asynccontextmanager
 async def listening(path, taker, **options):
-    source = SocketSource(path, **{"seconds": 5, **options})
+    source = SocketSource(path, **{"seconds": 30, **options})
     task = asyncio.create_task(source.run(taker))
     try:
         await until(path.exists, "the socket")
@@ -130,6 +132,45 @@ def test_one_too_many_is_told_to_come_again(path):
 
     told = run(scenario)
     assert (told["answer"], told["code"]) == ("later", "watch-busy")
+
+
+def test_of_far_too_many_none_is_even_told(path):
+    taker = Taker()
+
+    async def scenario():
+        taker.gate = asyncio.Event()
+        async with listening(path, taker, clients=1) as source:
+            first = asyncio.create_task(ask(path, ASKED))
+            await until(lambda: taker.events, "the first")
+            _, silent = await asyncio.open_unix_connection(path)
+            await until(lambda: len(source._clients) == 2, "the second")
+            told = [await ask(path, ASKED) for _ in range(20)]
+            busy = len(source._clients)
+            silent.close()
+            await silent.wait_closed()
+            taker.gate.set()
+            return await first, told, busy
+
+    first, told, busy = run(scenario)
+    assert first["answer"] == "noted"
+    assert busy <= 2
+    assert {one if one is None else one["code"] for one in told} <= {None, "watch-busy"}
+
+
+def test_whoever_takes_no_answer_keeps_no_connection(path):
+    more_than_a_socket_holds = Noted(("x" * 100,) * 20_000)
+
+    async def scenario():
+        async with listening(path, Taker(more_than_a_socket_holds), seconds=0.2):
+            with socket.socket(socket.AF_UNIX) as client:
+                client.setblocking(False)
+                client.connect(str(path))
+                client.send(ASKED)
+                hung_up = select.poll()
+                hung_up.register(client, select.POLLHUP)
+                await until(lambda: hung_up.poll(0), "the end of the connection")
+
+    run(scenario)
 
 
 def test_whoever_goes_away_stops_nothing(path):

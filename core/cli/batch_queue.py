@@ -6,7 +6,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ..batch.intent import BatchOrder
     from ..batch.results import BatchSummary
     from ..vault.vault import Vault
+    from ..workers.assignments import Assignments
     from ..workers.dispatch import Dispatcher
     from ..workers.enrolment import Workers
     from .batch_output import BatchTeller
@@ -88,8 +89,6 @@ def run_by_workers(
     """Have the fleet run by the workers that were named; raises as Dispatcher.run does."""
     from ..evidence.signing_key import signer_fingerprint  # noqa: PLC0415 - with --queue alone
     from ..launch.surroundings import now_utc  # noqa: PLC0415 - as above
-    from ..records.database import records_folder  # noqa: PLC0415 - as above
-    from ..workers.assignments import Assignments  # noqa: PLC0415 - as above
     from ..workers.dispatch import Dispatcher  # noqa: PLC0415 - as above
     from ..workers.enrolment import Workers  # noqa: PLC0415 - as above
     from ..workers.owner_key import owner_key  # noqa: PLC0415 - as above
@@ -100,10 +99,11 @@ def run_by_workers(
         stack.callback(seed.wipe)
         owner = signer_fingerprint(seed)
         workers = Workers.from_files(_files(arguments.worker), owner, now_utc())
-        assignments = stack.enter_context(Assignments.open(records_folder()))
+        assignments, note = stack.enter_context(_assignments(vault, teller))
         made_for = partial(
             Dispatcher,
             assignments=assignments,
+            note=note,
             workers=workers,
             owner_key=seed,
             owner=owner,
@@ -115,6 +115,28 @@ def run_by_workers(
         )
         teller.begin(len(fleet.launches))
         return asyncio.run(_run(made_for, parameters, fleet, arguments.lost_worker))
+
+
+@contextlib.contextmanager
+def _assignments(
+    vault: Vault, teller: BatchTeller
+) -> Iterator[tuple[Assignments, Callable[[], None]]]:
+    """The owner's assignments with all that the ledger knows, and what notes the ledger's head."""
+    from ..ledger.anchor import check_anchor  # noqa: PLC0415 - with --queue alone
+    from ..ledger.ledger import Ledger  # noqa: PLC0415 - as above
+    from ..records.database import Records, records_folder  # noqa: PLC0415 - as above
+    from ..workers.assignments import Assignments  # noqa: PLC0415 - as above
+    from ..workers.job_journal import JobJournal, brought_back, note_head  # noqa: PLC0415 - as above
+
+    home = records_folder()
+    with Records.open(home) as records, Assignments.open(home) as assignments:
+        ledger = Ledger(records)
+        rollback = check_anchor(ledger, vault.ledger_head)
+        teller.event({"event": "records", "rollback": rollback.value})
+        rows = assignments.stand_by(JobJournal(ledger))
+        if rows:
+            teller.warnings([brought_back(assignments.WORD, assignments.path, rows)])
+        yield assignments, partial(note_head, ledger, vault)
 
 
 async def _run(

@@ -117,6 +117,7 @@ def _workshop(
     from ..ledger.ledger import Ledger  # noqa: PLC0415 - as above
     from ..records.database import Records, records_folder  # noqa: PLC0415 - as above
     from ..workers.guard import JobGuard, PostgresSeals  # noqa: PLC0415 - as above
+    from ..workers.job_journal import JobJournal, brought_back  # noqa: PLC0415 - as above
     from ..workers.job_run import Workshop  # noqa: PLC0415 - as above
     from ..workers.lending import take_all_back  # noqa: PLC0415 - as above
     from ..workers.owner_key import pinned_owner  # noqa: PLC0415 - as above
@@ -141,9 +142,13 @@ def _workshop(
         )
         records = stack.enter_context(Records.open(home))
         desk = stack.enter_context(desk_over(records, vault, surroundings, console))
-        take_all_back(vault, store)  # the run before may have been killed
         teller = stack.enter_context(BatchTeller(console, None))
+        # An older copy of the records is noticed before the ledger is believed.
         teller.event({"event": "records", "rollback": desk.rollback.value})
+        rows = store.stand_by(JobJournal(ledger := Ledger(records)))
+        if rows:
+            teller.warnings([brought_back(store.WORD, store.path, rows)])
+        take_all_back(vault, store)  # the run before may have been killed
         folder = Path(arguments.folder or ".").absolute()
         yield partial(
             Workshop,
@@ -154,7 +159,7 @@ def _workshop(
             vault=vault,
             store=store,
             guard=guard,
-            ledger=Ledger(records),
+            ledger=ledger,
             files=home / "jobs",
             folder=folder,
             out=None if arguments.out is None else Path(arguments.out).absolute(),

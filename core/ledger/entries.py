@@ -68,6 +68,14 @@ class EntryKind(StrEnum):
     """A paused VM was announced that waits with none of the launches that were prepared."""
     WATCH_VM_GONE = "watch-vm-gone"
     """A host says that a launch's VM is gone: it counts as live no more."""
+    JOB_ASSIGNED = "job-assigned"
+    """The owner's next launch of a guest at a host is this worker's, and no other one's."""
+    JOB_BEGUN = "job-begun"
+    """A worker has taken a signed job on."""
+    JOB_SEALING = "job-sealing"
+    """A worker seals for this job and this launch, and for no other launch of that turn."""
+    JOB_GIVEN_UP = "job-given-up"
+    """A worker never seals for this job, from here on."""
 
 
 @dataclass(frozen=True, slots=True)

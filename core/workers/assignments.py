@@ -4,22 +4,29 @@
 It is what protects where the queue's database lies: a second worker gets a guest only in a
 new turn, and that is signed only once the turn before is closed: done, given up by the
 first worker's signed statement, or declared lost by the owner in his own words. It lies
-beside the owner's records; nothing in it is secret.
+beside the owner's records, whose ledger brings back turns that an older copy of it lacks;
+nothing in it is secret.
 """
 
 from __future__ import annotations
 
 import os
+import sqlite3
 from collections.abc import Callable, Iterator
 from datetime import datetime
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from ..errors import AnswerPending, UsageError
 from ..launch.surroundings import now_utc
+from ..ledger.entries import EntryKind
+from .job_journal import AT_OWNERS, NotedTurn, contradicted
 from .models import time_text
 from .signed_job import Assignment, SignedJob, guest_key
 from .signed_result import VerifiedResult
 from .small_database import SmallDatabase
+
+if TYPE_CHECKING:
+    from .job_journal import JobJournal
 
 _SCHEMA: Final = """
 create table turns (
@@ -60,6 +67,39 @@ class Assignments(SmallDatabase):
     WORD = "the owner's assignments"
 
     clock: Callable[[], datetime] = staticmethod(now_utc)
+    _journal: JobJournal | None = None
+
+    def stand_by(self, journal: JobJournal) -> int:
+        """Have the ledger know each turn that comes, and bring back those it knows; how many.
+
+        Raises VerificationRefused ``worker-store-otherwise`` where the two contradict each
+        other, and as JobJournal.noted.
+        """
+        brought = 0
+        with self._writing() as connection:
+            for noted in journal.noted(AT_OWNERS):
+                try:
+                    brought += _bring_back(connection, noted)
+                except sqlite3.IntegrityError:
+                    raise contradicted(self.WORD, self.path, noted) from None
+        self._journal = journal
+        return brought
+
+    def _told(self, key: str, one: Assignment) -> Assignment:
+        """The turn, once the ledger knows it."""
+        if self._journal is not None:
+            self._journal.tell(
+                EntryKind.JOB_ASSIGNED,
+                key,
+                one.turn,
+                job=one.job_id,
+                batch=one.batch,
+                name=one.name,
+                guest=one.guest,
+                host=one.host,
+                worker=one.worker,
+            )
+        return one
 
     def newest(self, owner: str, guest: str, host: str) -> int:
         """The newest turn of a guest at a host; 0 where there was none."""
@@ -127,18 +167,12 @@ class Assignments(SmallDatabase):
             if earlier is not None and row[-1] is None:
                 if earlier.worker != worker:
                     raise _not_closed(earlier)
-                return earlier
-            turn = 1 if earlier is None else earlier.turn + 1
-            made = Assignment(os.urandom(16).hex(), batch, name, guest, host, worker, turn)
-            connection.execute(
-                "insert into turns (guest_key, turn, job_id, batch, name, guest, host, worker,"
-                " assigned) values (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (
-                    *(key, turn, made.job_id, batch, name, guest, host, worker),
-                    time_text(self.clock()),
-                ),
-            )
-        return made
+                made = earlier
+            else:
+                turn = 1 if earlier is None else earlier.turn + 1
+                made = Assignment(os.urandom(16).hex(), batch, name, guest, host, worker, turn)
+                _insert(connection, key, made, time_text(self.clock()), None)
+        return self._told(key, made)
 
     def signed(self, job: SignedJob) -> None:
         """Keep the newest document of a turn, to be put into the queue again as it is."""
@@ -191,6 +225,46 @@ class Assignments(SmallDatabase):
                 "update turns set closed = ?, why = ? where job_id = ? and closed is null",
                 (time_text(self.clock()), f"declared lost: {reason}", assignment.job_id),
             )
+
+
+def _insert(
+    connection: sqlite3.Connection, key: str, one: Assignment, assigned: str, closed: str | None
+) -> None:
+    connection.execute(
+        "insert into turns (guest_key, turn, job_id, batch, name, guest, host, worker, assigned,"
+        " closed) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            *(key, one.turn, one.job_id, one.batch, one.name, one.guest, one.host, one.worker),
+            *(assigned, closed),
+        ),
+    )
+
+
+def _bring_back(connection: sqlite3.Connection, noted: NotedTurn) -> int:
+    """Whether the turn of an entry was missing; sqlite3.IntegrityError where it is another's.
+
+    Turns before it were closed when it was signed. What closed them is forgotten; the last
+    one is open, and its worker is asked again.
+    """
+    names = ("job", "batch", "name", "guest", "host", "worker")
+    job_id, batch, name, guest, host, worker = map(noted.text, names)
+    one = Assignment(job_id, batch, name, guest, host, worker, noted.turn)
+    key, time = noted.guest_key, noted.entry.time
+    held = connection.execute(
+        "select job_id, worker from turns where guest_key = ? and turn = ?", (key, one.turn)
+    ).fetchone()
+    if held == (one.job_id, one.worker):
+        return 0
+    connection.execute(
+        "update turns set closed = ?, why = 'the ledger has a later one'"
+        " where guest_key = ? and turn < ? and closed is null",
+        (time, key, one.turn),
+    )
+    later = connection.execute(
+        "select 1 from turns where guest_key = ? and turn > ?", (key, one.turn)
+    ).fetchone()
+    _insert(connection, key, one, time, None if later is None else time)
+    return 1
 
 
 def _assignment(row: tuple[object, ...]) -> Assignment:

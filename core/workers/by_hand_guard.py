@@ -22,16 +22,43 @@ OWNER_FILE: Final = "assignments.sqlite3"
 def by_hand_guard(home: Path) -> BeforeSealing:
     """Asks what worker and owner have noted beside the records in ``home``, where they have.
 
-    Raises VerificationRefused ``guest-of-jobs`` for a guest that this worker has had a job for,
-    at whatever host (a launch can be told of another one), and ``guest-at-a-worker`` where a
-    worker has the open turn of the guest at the host; BadInput as SmallDatabase does.
+    Asked first, it has the ledger bring back what those files lack. Raises VerificationRefused
+    ``guest-of-jobs`` for a guest that this worker has had a job for, at whatever host (a launch
+    can be told of another one), ``guest-at-a-worker`` where a worker has the open turn of the
+    guest at the host, and as the two's ``stand_by``; BadInput as SmallDatabase does.
     """
+    newest: set[Path] = set()
 
     async def ask(intent: SealIntent) -> None:
         # Another process may hold a file for a while, and others share this loop.
+        if home not in newest:
+            await asyncio.to_thread(_bring_back, home)
+            newest.add(home)
         await asyncio.to_thread(_check, home, intent)
 
     return ask
+
+
+def _bring_back(home: Path) -> None:
+    """What an older copy of the two files lacks, or all of it where they are gone."""
+    from ..ledger.ledger import Ledger  # noqa: PLC0415 - for launches alone
+    from ..records.database import Records  # noqa: PLC0415 - as above
+    from .job_journal import AT_OWNERS, AT_WORKERS, JobJournal  # noqa: PLC0415 - as above
+
+    if not Records.exists(home):
+        return
+    with Records.open(home) as records:
+        journal = JobJournal(Ledger(records))
+        if journal.noted(AT_WORKERS):
+            from .worker_store import WorkerStore  # noqa: PLC0415 - on workers alone
+
+            with WorkerStore.open(home) as store:
+                store.stand_by(journal)
+        if journal.noted(AT_OWNERS):
+            from .assignments import Assignments  # noqa: PLC0415 - where jobs are signed alone
+
+            with Assignments.open(home) as assignments:
+                assignments.stand_by(journal)
 
 
 def _check(home: Path, intent: SealIntent) -> None:

@@ -49,6 +49,7 @@ class Dispatcher:
 
     ``owner_key``    Ed25519 seed; ``owner`` its fingerprint
     ``vault``        of which the secrets are sealed to workers; None: they have them
+    ``note``         has the keyring know what the ledger was told, before a job leaves
     ``patience``     seconds for which a worker may be silent before its launches are left to it
     """
 
@@ -61,6 +62,7 @@ class Dispatcher:
     order: BatchOrder
     report: Report
     clock: Callable[[], datetime]
+    note: Callable[[], None] = lambda: None
     patience: float = PATIENCE_SECONDS
     batch: str = field(default_factory=lambda: os.urandom(16).hex())
 
@@ -184,6 +186,7 @@ class _Run:
             name=planned.name,
             known=self._known[planned.name],
         )
+        desk.note()
         # A turn is its guest's at its host: the manifest may call the launch otherwise by now.
         assignment = replace(assignment, name=planned.name)
         job = self._signed(planned, assignment, worker)

@@ -20,6 +20,7 @@ from ..batch.turnstile import Turnstile
 from ..errors import UsageError, WatchwordError
 from ..ledger.ledger import Ledger
 from .giving_up import give_up, sealing_of
+from .job_journal import note_head
 from .lending import lend, take_back
 from .signed_result import Sealed, sign_result
 
@@ -96,6 +97,8 @@ class JobRun:
         shop.report(result.as_json())
         # From the claim to the signature nothing else may come between; nothing here waits.
         sealed, packet = self._sealing(result)
+        if sealed is Sealed.NEVER:  # as for a packet: an older copy must not take it back
+            note_head(shop.ledger, shop.vault)
         envelope = sign_result(
             job,
             result,

@@ -2,7 +2,7 @@
 """What a worker knows by itself of its jobs: begun, given up, sealed, settled, and lent secrets.
 
 It refuses a second sealing whatever any database says. Nothing in it is secret; it lies
-beside the records, and like them it must not be put back from an older copy.
+beside the records, whose ledger brings back what an older copy of it lacks.
 """
 
 from __future__ import annotations
@@ -11,12 +11,15 @@ import sqlite3
 from typing import TYPE_CHECKING, Final
 
 from ..errors import VerificationRefused
+from ..ledger.entries import EntryKind
+from .job_journal import AT_WORKERS, NotedTurn, contradicted
 from .models import time_text
 from .small_database import SmallDatabase
 
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from .job_journal import JobJournal
     from .verified_job import VerifiedJob
 
 _SCHEMA: Final = """
@@ -56,12 +59,46 @@ begin select raise(abort, 'rows of turns are kept'); end;
 """
 
 
+_TURN: Final = (
+    "insert into turns (guest_key, turn, guest, host, newest_before, begun, given_up)"
+    " values (?, ?, ?, ?, ?, ?, ?) on conflict (guest_key, turn)"
+    " do update set given_up = excluded.given_up"
+    " where given_up is null and excluded.given_up is not null"
+)
+_SEAL: Final = "insert into seals (guest_key, turn, launch_id, job, claimed) values (?, ?, ?, ?, ?)"
+
+
 class WorkerStore(SmallDatabase):
     """The worker's own store, for one thread."""
 
     FILE_NAME = "worker.sqlite3"
     SCHEMA = _SCHEMA
     WORD = "the worker's own store"
+
+    _journal: JobJournal | None = None
+
+    def stand_by(self, journal: JobJournal) -> int:
+        """Have the ledger know all that comes, and bring back what it knows; how many rows.
+
+        Raises VerificationRefused ``worker-store-otherwise`` where the two contradict each
+        other, and as JobJournal.noted.
+        """
+        brought = 0
+        with self._writing() as connection:
+            for noted in journal.noted(AT_WORKERS):
+                try:
+                    brought += _bring_back(connection, noted)
+                except sqlite3.IntegrityError:
+                    raise contradicted(self.WORD, self.path, noted) from None
+        self._journal = journal
+        return brought
+
+    def _tell(self, kind: EntryKind, job: VerifiedJob, **more: str) -> None:
+        """Once it is on the disk here, so that the ledger never knows what this file does not."""
+        if self._journal is not None:
+            said = job.job
+            place = {"job": said.job, "guest": said.guest, "host": said.host}
+            self._journal.tell(kind, job.guest_key, said.turn, **place, **more)
 
     def begin(self, job: VerifiedJob, newest_launch: str | None, now: datetime) -> bool:
         """Take a job on; whether an earlier run of it has begun its launch, to be taken up now.
@@ -76,14 +113,12 @@ class WorkerStore(SmallDatabase):
             row = connection.execute(
                 "select newest_before from turns where guest_key = ? and turn = ?", (key, turn)
             ).fetchone()
-            if row is not None:
-                return bool(row[0] != newest)
-            connection.execute(
-                "insert into turns (guest_key, turn, guest, host, newest_before, begun)"
-                " values (?, ?, ?, ?, ?, ?)",
-                (key, turn, job.job.guest, job.job.host, newest, time_text(now)),
-            )
-        return False
+            before = newest if row is None else str(row[0])
+            if row is None:
+                place = key, turn, job.job.guest, job.job.host
+                connection.execute(_TURN, (*place, newest, time_text(now), None))
+        self._tell(EntryKind.JOB_BEGUN, job, newest_before=before)
+        return before != newest
 
     def _check(self, connection: sqlite3.Connection, job: VerifiedJob) -> None:
         rows = connection.execute(
@@ -114,15 +149,11 @@ class WorkerStore(SmallDatabase):
                 " where (guest_key = ? and turn = ?) or launch_id = ?",
                 (key, turn, launch_id),
             ).fetchall()
-            if rows == [(key, turn, launch_id)]:
-                return
-            if rows:
+            if rows and rows != [(key, turn, launch_id)]:
                 raise _sealed_before(job, str(rows[0][2]), launch_id)
-            connection.execute(
-                "insert into seals (guest_key, turn, launch_id, job, claimed)"
-                " values (?, ?, ?, ?, ?)",
-                (key, turn, launch_id, job.digest, time_text(now)),
-            )
+            if not rows:
+                connection.execute(_SEAL, (key, turn, launch_id, job.digest, time_text(now)))
+        self._tell(EntryKind.JOB_SEALING, job, launch_id=launch_id, digest=job.digest)
 
     def newest_around(self, job: VerifiedJob) -> tuple[str, str | None] | None:
         """Ids of the newest launches before the job's turn, and before the next turn.
@@ -169,16 +200,11 @@ class WorkerStore(SmallDatabase):
 
         ``newest_launch``  as for :meth:`begin`, for a turn that was not begun
         """
+        before, time = newest_launch or "", time_text(now)
+        place = job.guest_key, job.job.turn, job.job.guest, job.job.host
         with self._writing() as connection:
-            connection.execute(
-                "insert into turns (guest_key, turn, guest, host, newest_before, begun, given_up)"
-                " values (?, ?, ?, ?, ?, ?, ?) on conflict (guest_key, turn)"
-                " do update set given_up = coalesce(given_up, excluded.given_up)",
-                (
-                    *(job.guest_key, job.job.turn, job.job.guest, job.job.host),
-                    *(newest_launch or "", time_text(now), time_text(now)),
-                ),
-            )
+            connection.execute(_TURN, (*place, before, time, time))
+        self._tell(EntryKind.JOB_GIVEN_UP, job, newest_before=before)
 
     def is_given_up(self, job: VerifiedJob) -> bool:
         """Whether nothing is ever sealed for the job's turn here."""
@@ -246,6 +272,21 @@ class WorkerStore(SmallDatabase):
         """The job needs the entry no more."""
         with self._writing() as connection:
             connection.execute("delete from lent where entry = ? and job = ?", (entry, digest))
+
+
+def _bring_back(connection: sqlite3.Connection, noted: NotedTurn) -> int:
+    """How many rows it lacked of what an entry tells; sqlite3.IntegrityError for another one."""
+    key, time = (noted.guest_key, noted.turn), noted.entry.time
+    if noted.entry.kind is not EntryKind.JOB_SEALING:
+        given_up = time if noted.entry.kind is EntryKind.JOB_GIVEN_UP else None
+        texts = map(noted.text, ("guest", "host", "newest_before"))
+        return connection.execute(_TURN, (*key, *texts, time, given_up)).rowcount
+    held = connection.execute(
+        "select launch_id from seals where guest_key = ? and turn = ?", key
+    ).fetchone()
+    if held == (noted.launch_id,):
+        return 0
+    return connection.execute(_SEAL, (*key, noted.launch_id, noted.text("digest"), time)).rowcount
 
 
 def overtaken(job: VerifiedJob, turn: int) -> VerificationRefused:

@@ -84,6 +84,16 @@ def kind_look(kind: EntryKind) -> Look:
         EntryKind.WATCH_VM_GONE: Look(
             "stop", translate(_CONTEXT, "The VM is gone, the host says"), Tone.NEUTRAL
         ),
+        EntryKind.JOB_ASSIGNED: Look(
+            "blob", translate(_CONTEXT, "A launch was given to a worker"), Tone.INFO
+        ),
+        EntryKind.JOB_BEGUN: Look("blob", translate(_CONTEXT, "A job was taken on"), Tone.INFO),
+        EntryKind.JOB_SEALING: Look(
+            "secret", translate(_CONTEXT, "A job got its one launch"), Tone.INFO
+        ),
+        EntryKind.JOB_GIVEN_UP: Look(
+            "stop", translate(_CONTEXT, "A job was given up"), Tone.NEUTRAL
+        ),
     }[kind]
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import re
 import signal
+from pathlib import Path
 
 import pytest
 
@@ -218,3 +220,35 @@ def test_without_workers_or_with_a_password_nothing_is_sent(batches, batch_home)
     told = batches(text, "--queue", "postgresql://me:s3cret@db/x", "--worker", "file")
     assert (told.status, lines(told.out)[-1]["error"]["code"]) == (2, "password-in-url")
     assert "s3cret" not in told.out + told.err
+
+
+@pytest.mark.slow
+def test_without_the_two_small_files_and_the_guards_rows_nothing_is_launched_twice(fleet, cluster):  # noqa: F811 - as above
+    """As older copies of them; what they knew is in the ledgers."""
+    fleet.enrol("one")
+    text = fleet.manifest(2)
+    with fleet.hosts() as hosts:
+        with fleet.worker("one"):
+            status, err = fleet.run(text)
+        assert status == 0, err + fleet.log("one")
+        homes = (fleet.homes["one"], Path(os.environ["WATCHWORD_HOME"]))
+        for name in ("worker", "assignments"):
+            assert sum(_remove(home, name) for home in homes) >= 1
+        cluster.psql("TRUNCATE watchword_seals", fleet.url)
+        with fleet.worker("one"):
+            status, again = fleet.run(text)
+            assert status == 6, again
+            assert "An earlier run has given out" in again
+            status, err = fleet.run(text, "--resume")
+        assert status == 0, err + fleet.log("one")
+        packets = given(hosts)
+    assert {name: len(one) for name, one in packets.items()} == {"v1": 1, "v2": 1}
+    assert "assignments.sqlite3) was an older copy" in again
+    assert "worker.sqlite3) was an older copy" in fleet.log("one")
+
+
+def _remove(home, name):
+    found = list(home.glob(f"{name}.sqlite3*"))
+    for path in found:
+        path.unlink()
+    return len(found)

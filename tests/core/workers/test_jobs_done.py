@@ -155,14 +155,18 @@ class Rack:
 
     async def come_again(self, job, stage):
         """What the worker signs for a job that comes again."""
-        with self.desk(stage) as desk, Records.open(self.office.home) as records:
+        with (
+            open_vault(self.office.home) as vault,
+            self.desk(stage) as desk,
+            Records.open(self.office.home) as records,
+        ):
             shop = Workshop(
                 queue=None,
                 key=self.worker.key,
                 owner=self.owner.fingerprint,
                 desk=desk,
                 surroundings=self.office.surroundings(stage),
-                vault=None,
+                vault=vault,
                 store=self.store,
                 guard=None,
                 ledger=Ledger(records),

@@ -25,6 +25,7 @@ from ..watch.settings import LARGEST_SETTINGS
 from ..watch.settings_check import WatchSettings, check_settings
 from ..watch.sources import sources_of
 from ..watch.watch import Watch
+from ..watch.watch_lock import only_watch
 from .batch_process import allow_files
 from .command import HelpText, Parser
 from .desk_options import add_desk_options, desk_over, surroundings_of
@@ -45,8 +46,8 @@ It runs until it is stopped (SIGTERM, Ctrl-C), and reads its settings and the
 profiles anew on SIGHUP; what is under way goes on. stdout has a JSON line for each
 event; at a terminal, plain lines. docs/watch.md explains the settings."""
 _EPILOG = """\
-exit status: 0 stopped as it was told, 3 or 6 the settings can't be used, 5 the
-vault can't be opened
+exit status: 0 stopped as it was told, 3 or 6 the settings can't be used or another
+watch serves this home, 5 the vault can't be opened
 
 example:
   watchword --watch watch.toml --dry-run"""
@@ -120,6 +121,7 @@ def _run(arguments: argparse.Namespace, console: Console, teller: WatchTeller) -
         teller.warnings(settings)
         return Result(teller.checked(settings, vault_known=entries is not None), ())
     with contextlib.ExitStack() as stack:
+        stack.enter_context(only_watch(records_folder()))
         vault = stack.enter_context(opened_vault(arguments, console))
         settings = load(_entries(vault))
         teller.warnings(settings)

@@ -81,8 +81,7 @@ class WatchService:
             self._counts[kind] += 1
         if kind in ("started", "listening"):
             self._begun.add(kind)
-            if self._begun >= self._awaited:
-                self._manager.ready(self._status())
+            self._ready_if_begun(self._status())
         elif kind == "source-failed":
             self._manager.status(f"{event['source']}: {event['message']}")
         elif kind in self._counts and time.monotonic() > self._told_at + _SECONDS_BETWEEN_STATUSES:
@@ -140,15 +139,21 @@ class WatchService:
         while True:
             await self._wanted.wait()
             self._wanted.clear()
-            self._manager.reloading("reading the settings anew")
+            if self._begun >= self._awaited:
+                self._manager.reloading("reading the settings anew")
             try:
                 settings = await asyncio.to_thread(self._load)
             except WatchwordError as error:
                 self._refuse(error)
-                self._manager.ready(f"{self._status()}; the new settings were refused")
+                self._ready_if_begun(f"{self._status()}; the new settings were refused")
                 continue
             self._take_over(watch, settings)
-            self._manager.ready(self._status())
+            self._ready_if_begun(self._status())
+
+    def _ready_if_begun(self, status: str) -> None:
+        """READY promises that requests are taken: settings that were read anew alone don't."""
+        if self._begun >= self._awaited:
+            self._manager.ready(status)
 
     def _take_over(self, watch: Watching, settings: WatchSettings) -> None:
         self.settings = settings

@@ -100,6 +100,26 @@ def test_settings_are_read_anew_while_a_launch_is_under_way(watched):
         assert service.end()[0] == 0
 
 
+def test_a_second_watch_of_a_home_is_told_which_one_serves_it(watched):
+    with watched.service() as service:
+        service.wait_for_word("READY=1")
+        with watched.service() as second:
+            assert second.process.wait(60) == 6
+            assert not second.notified.qsize()
+            said = second.wait_for("watch")
+            assert said["event"] == "watch"
+            error = second.wait_for(None, ok=False)["error"]
+        assert error["code"] == "watch-runs-already"
+        assert f"Process {service.process.pid} (since " in error["message"]
+        # Looking and deciding need no turn, and the first one goes on.
+        assert watched.ask("vm1")["answer"] == "blob"
+        service.signal(signal.SIGKILL)
+        assert service.process.wait(20) == -signal.SIGKILL
+    with watched.service() as service:  # the lock of what was killed is in nobody's way
+        service.wait_for_word("READY=1")
+        assert service.end()[0] == 0
+
+
 @pytest.mark.slow
 def test_what_only_a_restart_changes_is_said(watched):
     with watched.service() as service:

@@ -108,6 +108,32 @@ def test_with_a_socket_it_is_ready_when_that_listens():
     assert len(stage.manager.said("READY=1")) == 1
 
 
+@pytest.mark.parametrize("sound", [True, False])
+def test_settings_that_are_read_anew_make_nobody_believe_that_it_listens(sound):
+    first = settings(socket=Path("/run/x"))
+
+    def load():
+        if sound:
+            return first
+        raise BadInput("watch-file-not-toml", "watch.toml", "It is not TOML.", "Mend it.")
+
+    stage = Stage(first, load)
+
+    async def scenario():
+        task = asyncio.create_task(stage.service.run(stage.watch, ()))
+        stage.service.reload()
+        await until(lambda: stage.watch.rules or "reload-refused" in stage.kinds)
+        await asyncio.sleep(0)
+        early = list(stage.manager.said("RE"))
+        stage.service.observe({"event": "listening", "source": "socket /run/x"})
+        stage.service.stop()
+        await task
+        return early
+
+    assert asyncio.run(asyncio.wait_for(scenario(), 60)) == []
+    assert len(stage.manager.said("READY=1")) == 1
+
+
 def test_new_settings_count_and_systemd_hears_of_both_ends():
     new = settings(platforms=(Platform("qmp+unix:///x", ()),))
     stage = Stage(load=lambda: new)

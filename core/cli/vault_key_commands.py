@@ -195,10 +195,14 @@ def _fresh_credential(
 def _status(arguments: argparse.Namespace, console: Console) -> Result:
     file = VaultFile(vault_folder(arguments))
     payload: dict[str, object] = {"path": str(file.path), "state": "absent"}
-    if not file.exists():
+    try:
+        data = file.read()
+    except VaultError as fault:
+        if fault.code != "vault-missing":
+            raise
         line = f"There is no vault at {file.path}; `watchword vault init` makes one."
         return Result(payload, (line,))
-    header = read_header(file.read())
+    header = read_header(data)
     way = header.slot.WAY
     payload |= {"state": "closed", "schema": SCHEMA, **_header_json(header, way)}
     error = None

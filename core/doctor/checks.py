@@ -257,7 +257,8 @@ def _kubevirt(around: Surroundings) -> Check:
 def _state_folder(around: Surroundings) -> Check:
     use = "Keeps launches, ledger and vault."
     folder = around.state_folder
-    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    # Path.exists raises where the user may not look.
+    existing = next(path for path in (folder, *folder.parents) if os.path.lexists(path))
     try:
         free = shutil.disk_usage(existing).free
     except OSError:

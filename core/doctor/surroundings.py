@@ -79,10 +79,6 @@ class Surroundings:
     @property
     def state_folder(self) -> Path:
         """Where Watchword keeps what outlives a run."""
-        home = self.environment.get("WATCHWORD_HOME")
-        if home:
-            return Path(home)
-        state = self.environment.get("XDG_STATE_HOME", "")
-        if not state.startswith("/"):  # the XDG specification has relative paths ignored
-            state = str(Path(self.environment.get("HOME") or "/") / ".local" / "state")
-        return Path(state) / "watchword"
+        from ..records.database import records_folder  # noqa: PLC0415 - a database
+
+        return records_folder(self.environment)

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from ..errors import BadInput
+from ..errors import BadInput, VaultError
+from ..files import read_chunks
 from ..guest.store import ProfileStore
 from ..ledger.entries import EntryKind as LedgerKind
 from ..ledger.ledger import Ledger
@@ -83,7 +84,7 @@ def _check(order: ImageOrder, vault: Vault, profiles: ProfileStore | None) -> No
     for entry in (order.boot_entry, order.recovery_entry):
         check_entry_name(entry)
         if any(info.name == entry for info in vault.list()):
-            raise entry_exists(entry)
+            raise _entry_taken(entry)
     if order.route is Route.GRUB and order.luks_version != 1:
         raise BadInput(
             "luks-and-route",
@@ -91,8 +92,7 @@ def _check(order: ImageOrder, vault: Vault, profiles: ProfileStore | None) -> No
             "GRUB as it is installed everywhere opens LUKS1 alone.",
             "Use --luks 1, or --route kernel.",
         )
-    if not order.root.exists():
-        raise BadInput("file-missing", ROOT, f"There is no {order.root}.", "Check the path.")
+    _check_root(order.root)
     if order.size is not None and not SMALLEST_ROOT < order.size <= _LARGEST:
         raise too_small(order.size) if order.size <= SMALLEST_ROOT else too_large("too much room")
     wanted = profiles if order.firmware is not None else None
@@ -103,6 +103,23 @@ def _check(order: ImageOrder, vault: Vault, profiles: ProfileStore | None) -> No
             "There is a guest profile of that name already.",
             "Choose another --name, or remove that profile first.",
         )
+
+
+def _check_root(root: Path) -> None:
+    """Refuse a root that is neither a folder nor a regular file that can be opened."""
+    try:
+        for _ in read_chunks(root, ROOT, chunk=1, limit=_LARGEST, allow_empty=True):
+            break
+    except BadInput as fault:
+        if fault.code != "file-is-folder":
+            raise
+
+
+def _entry_taken(entry: str) -> VaultError:
+    """The image's own words for it: nothing that is there is ever replaced by a build."""
+    taken = entry_exists(entry)
+    remedy = "Choose another --name, or remove that entry first if no image needs it any more."
+    return VaultError(taken.code, taken.title, taken.message, remedy, taken.details)
 
 
 def _check_secret(order: ImageOrder, boot: Secret) -> None:

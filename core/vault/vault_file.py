@@ -84,7 +84,7 @@ class VaultFile:
 
     def read(self) -> bytes:
         """All of it. Raises VaultError ``vault-missing``, ``-unreadable`` or ``-exposed``."""
-        if not self.exists() and self._kept.exists():
+        if not self.exists() and os.path.lexists(self._kept):
             with self.exclusive():  # puts the kept file back
                 pass
         try:

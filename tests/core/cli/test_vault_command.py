@@ -4,12 +4,14 @@
 from __future__ import annotations
 
 import base64
+import errno
 import os
 import pty
 import select
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -112,6 +114,17 @@ def stdin(monkeypatch):
         stream.close()
 
 
+def closed_folder(folder, real):
+    """A call to the system that finds what is below a folder closed to this user."""
+
+    def call(path, *more, **named):
+        if isinstance(path, (str, os.PathLike)) and Path(path).is_relative_to(folder):
+            raise PermissionError(errno.EACCES, "denied", str(path))
+        return real(path, *more, **named)
+
+    return call
+
+
 def descriptor(data):
     reading, writing = os.pipe()
     os.write(writing, data)
@@ -178,6 +191,22 @@ def test_the_status_of_a_closed_vault_asks_nobody(command, vault):
     assert status.status == 0
     assert status.json["state"] == "closed"
     assert "entries" not in status.json
+
+
+@pytest.mark.parametrize("words", [("status",), ("list",), ("show", "a", "--reveal")])
+def test_a_vault_that_nobody_may_look_at_is_not_said_to_be_missing(command, vault, home, words):
+    """In a folder that is closed to the user, even the question whether a file is there fails."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("open", "stat", "lstat"):
+            patch.setattr(os, name, closed_folder(home / "vault", getattr(os, name)))
+        outcome = command("vault", *words, "--json")
+    assert (outcome.status, outcome.code) == (5, "vault-unreadable")
+    assert "permission" in outcome.json["error"]["message"]
+
+
+def test_a_vault_whose_name_is_too_long_is_missing(command, tmp_path):
+    outcome = command("vault", "list", "--vault", tmp_path / ("x" * 300), "--json")
+    assert (outcome.status, outcome.code) == (5, "vault-missing")
 
 
 def test_the_status_of_a_vault_that_does_not_open_is_an_error_with_what_is_known(command, keyring):

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
+import os
 import shlex
 import sys
 from datetime import date
@@ -14,6 +16,8 @@ from watchword.core.doctor import checks
 from watchword.core.doctor.checks import Standing, examine, lacking
 from watchword.core.doctor.surroundings import Surroundings, system_families
 from watchword.core.errors import BadInput
+from watchword.core.records.database import records_folder
+from watchword.core.vault.vault_file import default_folder
 
 NAMES = [
     "watchword",
@@ -243,17 +247,31 @@ def test_a_full_disk_is_a_problem(rich, monkeypatch):
     assert "Make room" in found(rich)["state-folder"].remedy
 
 
-@pytest.mark.parametrize(
-    ("environment", "expected"),
-    [
-        ({"WATCHWORD_HOME": "/w"}, "/w"),
-        ({"XDG_STATE_HOME": "/s"}, "/s/watchword"),
-        ({"XDG_STATE_HOME": "s", "HOME": "/h"}, "/h/.local/state/watchword"),
-        ({"HOME": "/h"}, "/h/.local/state/watchword"),
-    ],
-)
-def test_where_state_is_kept(environment, expected):
-    assert str(Surroundings(environment=environment).state_folder) == expected
+def test_the_state_folder_is_where_records_and_vault_are_kept(monkeypatch, tmp_path):
+    monkeypatch.delenv("WATCHWORD_HOME", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    for home in (None, tmp_path / "w"):
+        if home is not None:
+            monkeypatch.setenv("WATCHWORD_HOME", str(home))
+        folder = Surroundings(environment=os.environ).state_folder
+        assert folder == records_folder()
+        assert folder / "vault" == default_folder()
+
+
+def test_a_state_folder_that_can_not_be_looked_at_is_told_of(rich, tmp_path, monkeypatch):
+    hidden = tmp_path / "hidden"
+    real = os.stat
+
+    def stat(path, *more, **named):
+        if str(path).startswith(f"{hidden}{os.sep}"):
+            raise PermissionError(errno.EACCES, "denied")
+        return real(path, *more, **named)
+
+    monkeypatch.setattr(os, "stat", stat)
+    machine = dataclasses.replace(rich, environment={"WATCHWORD_HOME": str(hidden / "w")})
+    assert str(hidden / "w") in found(machine)["state-folder"].found
 
 
 @pytest.mark.parametrize(("limit", "dumpable"), [(1, 0), (0, 1)])

@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import errno
 import os
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -38,6 +40,17 @@ def refused(order: ImageOrder, vault: Vault, code: str) -> BadInput:
     return found.value
 
 
+def closed(folder: Path, real: Callable[..., object]) -> Callable[..., object]:
+    """A call to the system that finds what is in a folder closed to this user."""
+
+    def call(path: object, *more: object, **named: object) -> object:
+        if isinstance(path, str | Path) and Path(path).parent == folder:
+            raise PermissionError(errno.EACCES, "denied", str(path))
+        return real(path, *more, **named)
+
+    return call
+
+
 def test_an_initrd_without_cryptsetup_names_what_to_install(tmp_path: Path, vault: Vault) -> None:
     root = bootable(tmp_path / "root.tar", initrd=root_tree.plain_initrd())
     error = refused(order_of(tmp_path, root), vault, "initrd-without-cryptsetup")
@@ -56,6 +69,21 @@ def test_a_tar_that_is_cut_short_is_refused(tmp_path: Path, vault: Vault, mode: 
     root = bootable(tmp_path / "root.tar", mode=mode, more=rich)
     root.write_bytes(root.read_bytes()[: root.stat().st_size // 2])
     refused(order_of(tmp_path, root), vault, "root-unreadable")
+
+
+def test_a_root_that_can_not_be_opened_is_named(
+    tmp_path: Path, vault: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hidden = tmp_path / "hidden"
+    for name in ("open", "stat"):
+        monkeypatch.setattr(os, name, closed(hidden, getattr(os, name)))
+    refused(order_of(tmp_path, hidden / "root.tar"), vault, "file-unreadable")
+    refused(order_of(tmp_path, tmp_path / ("x" * 300)), vault, "file-missing")
+
+
+def test_a_root_that_comes_by_a_pipe_is_refused_at_once(tmp_path: Path, vault: Vault) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    refused(order_of(tmp_path, tmp_path / "pipe"), vault, "file-not-regular")
 
 
 @pytest.mark.parametrize("mode", ["w:gz", "w:xz", "w:bz2"])
@@ -156,6 +184,8 @@ def test_entries_that_are_taken_are_kept(tmp_path: Path, vault: Vault) -> None:
     with pytest.raises(VaultError) as taken:
         build(order_of(tmp_path, order.root), vault)
     assert taken.value.code == "entry-exists"
+    assert "--name" in taken.value.remedy
+    assert "--replace" not in taken.value.remedy  # there is no such option here
     assert text_of(vault, "web1/disk") == key
 
 

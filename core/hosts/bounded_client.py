@@ -99,6 +99,12 @@ class BoundedClient(QMPClient):
         if self._writer is not None and not self._writer.transport.is_closing():
             await super()._bh_flush_writer()
 
+    async def _bh_close_stream(self, error_pathway: bool = False) -> None:
+        # TLS waits half a minute for the peer to take leave as well.
+        if self._writer is not None:
+            self._writer.transport.abort()
+        await super()._bh_close_stream(error_pathway)
+
     async def _do_recv(self) -> Message:
         # readline() doesn't suspend while lines are buffered: without a pause here, a
         # flood would hold up every time limit.
@@ -138,8 +144,9 @@ class BoundedClient(QMPClient):
         return msg
 
     def _give_up(self, rule: Rule) -> RuleBroken:
+        # Not the one that is raised: its frames know this client, and both would stay in memory.
         self.broken = RuleBroken(rule)
-        return self.broken
+        return RuleBroken(rule)
 
 
 def _look_at_exception(task: asyncio.Task[None]) -> None:

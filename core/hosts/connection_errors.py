@@ -6,7 +6,8 @@ from __future__ import annotations
 import errno
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from types import MappingProxyType
 from typing import Final
 
@@ -205,9 +206,10 @@ def closed_by_us(address: HostAddress) -> HostError:
     )
 
 
-def done_with(address: HostAddress, first: HostError) -> HostError:
-    """A call on a connection that has ended before: the same kind of error again."""
-    return HostError(
+def done_with(address: HostAddress, first: HostError) -> Callable[[], HostError]:
+    """What makes errors for calls on a connection that has ended: the same kind of error again."""
+    return partial(
+        HostError,
         first.code,
         first.title,
         f"The connection to {address.url} is not used again after this: {first.message}",

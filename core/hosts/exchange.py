@@ -5,13 +5,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from types import TracebackType
-from typing import TYPE_CHECKING, Final, Self, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from ..errors import AnswerPending, HostError, UsageError
 from . import exchange_answers as answers
 from . import exchange_errors as errors
 from . import exchange_instructions as texts
+from .closing import Closing
 from .command_errors import state_forbids
 from .exchange_folder import ExchangeFolder
 from .exchange_pasting import Understood, take_pasted
@@ -38,7 +38,7 @@ FOLDER_SECONDS: Final = 60.0
 _T = TypeVar("_T")
 
 
-class ExchangeHost:
+class ExchangeHost(Closing):
     """A host that a person carries questions to and answers from.
 
     Everything is in the folder; nothing is kept here, so that each call may be made by
@@ -129,17 +129,6 @@ class ExchangeHost:
 
     async def close(self) -> None:
         """Nothing is open."""
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.close()
 
     # -- texts instead of files ----------------------------------------------------
 

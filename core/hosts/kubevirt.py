@@ -11,12 +11,12 @@ import base64
 import os
 import shutil
 from dataclasses import replace
-from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 
 from ..bounded_json import parse_json
 from ..errors import BadInput, HostError
 from .child_process import ChildProcess
+from .closing import Closing
 from .command_errors import Refusal, explain_refusal
 from .connection_errors import INJECT_COMMAND, OPEN_QUESTION
 from .host_words import visible
@@ -37,7 +37,7 @@ _U8: Final = 255
 _U32: Final = 2**32 - 1
 
 
-class KubevirtHost:
+class KubevirtHost(Closing):
     """One VM. Nothing is connected between calls: each runs virtctl once.
 
     KubeVirt answers for a VM that waits for its owner (``attestation: {}``) and tells neither
@@ -196,17 +196,6 @@ class KubevirtHost:
 
     async def close(self) -> None:
         """Nothing is open."""
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.close()
 
     async def _json(self, command: str) -> dict[str, object]:
         text = await self._sev(command)

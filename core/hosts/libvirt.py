@@ -9,11 +9,11 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 
 from ..errors import HostError, UsageError
 from . import libvirt_errors as failures
+from .closing import Closing
 from .command_errors import Refusal, explain_refusal, state_forbids
 from .connection_errors import INJECT_COMMAND
 from .libvirt_replies import (
@@ -49,7 +49,7 @@ _SECURE: Final = "--security-info"
 _XML: Final = "the domain's XML"
 
 
-class LibvirtHost:
+class LibvirtHost(Closing):
     """One connection to a daemon, and the domain of its address.
 
     Made by :meth:`connect`; an async context manager that closes the connection. Calls raise
@@ -211,17 +211,6 @@ class LibvirtHost:
     async def close(self) -> None:
         """End virsh and the tunnel; may be called again; never raises."""
         await self._resources.aclose()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.close()
 
     async def _id(self) -> str:
         """The domain's UUID, looked for by name among those that there are."""

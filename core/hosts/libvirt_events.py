@@ -13,11 +13,12 @@ from collections import deque
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from types import MappingProxyType, TracebackType
+from types import MappingProxyType
 from typing import Final, Self
 
 from ..errors import HostError
 from .child_process import ChildProcess
+from .closing import Closing
 from .host_words import visible
 from .libvirt import open_tunnel
 from .libvirt_domains import DomainEvent, DomainRow, domain_rows, read_event, what_happened
@@ -53,7 +54,7 @@ class ListenTimes:
 DEFAULT_TIMES: Final = ListenTimes()
 
 
-class DomainEvents:
+class DomainEvents(Closing):
     """Events without end, ``async for``; an async context manager that ends both virsh.
 
     Made by :meth:`connect`. Getting the next event raises HostError where the daemon or the
@@ -186,14 +187,3 @@ class DomainEvents:
     async def close(self) -> None:
         """End both virsh and the tunnel; may be called again; never raises."""
         await self._resources.aclose()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.close()

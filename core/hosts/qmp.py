@@ -6,8 +6,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import logging
-from collections.abc import Mapping
-from types import TracebackType
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final, Self
 
 from qemu.qmp import ConnectError, ExecuteError, QMPError, Runstate
@@ -17,6 +16,7 @@ from ..errors import HostError, UsageError
 from . import connection_errors as failures
 from . import replies
 from .bounded_client import BoundedClient
+from .closing import Closing
 from .command_errors import Refusal, explain_refusal, state_forbids
 from .kubevirt_url import KubevirtAddress
 from .libvirt_url import LibvirtAddress
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 _MEASURED: Final = frozenset({SevState.LAUNCH_SECRET, SevState.RUNNING})
 
 
-class QmpHost:
+class QmpHost(Closing):
     """One QMP connection to the QEMU that runs the guest.
 
     Made by :meth:`connect`; an async context manager that closes the connection. Every
@@ -52,7 +52,7 @@ class QmpHost:
         self._link = link
         self._address = address
         self._limits = limits
-        self._ended: HostError | None = None
+        self._ended: Callable[[], HostError] | None = None
 
     @classmethod
     async def connect(cls, address: HostAddress, limits: HostLimits = DEFAULT_LIMITS) -> Self:
@@ -160,17 +160,6 @@ class QmpHost:
         """Close the connection within ``close_seconds``; may be called again; never raises."""
         await self._end(failures.closed_by_us(self._address))
 
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.close()
-
     async def _command(
         self,
         name: str,
@@ -183,7 +172,7 @@ class QmpHost:
         leads to the library's errors: those hold the command that was sent.
         """
         if self._ended is not None:
-            raise failures.done_with(self._address, self._ended)
+            raise self._ended()
         limit = self._limits.command_seconds if seconds is None else seconds
         refusal: Refusal | None = None
         failure: HostError
@@ -217,7 +206,8 @@ class QmpHost:
 
     async def _end(self, reason: HostError) -> None:
         """Give the connection up for the first reason there was."""
-        self._ended = self._ended or reason
+        # Not the reason itself: it is raised, and its frames know this host.
+        self._ended = self._ended or failures.done_with(self._address, reason)
         try:
             await self._client.drop(self._limits.close_seconds)
         finally:

@@ -21,18 +21,35 @@ async def in_thread(work: Callable[[], _T], seconds: float) -> _T:
     """
     loop = asyncio.get_running_loop()
     done: asyncio.Future[_T] = loop.create_future()
+    arguments = (work, loop, done)
+    threading.Thread(target=_run, args=arguments, name="watchword-files", daemon=True).start()
+    try:
+        # Not wait_for(): Python 3.11's loses a cancellation that comes together with the result.
+        async with asyncio.timeout(seconds):
+            return await done
+    finally:
+        # The fault's frames know them, and they the fault: all would stay until the garbage
+        # collector comes by.
+        del done, arguments
 
-    def settle(finish: Callable[[], None]) -> None:
-        with contextlib.suppress(RuntimeError):  # the loop was closed meanwhile
-            loop.call_soon_threadsafe(lambda: None if done.done() else finish())
 
-    def run() -> None:
-        try:
-            value = work()
-        except Exception as fault:  # noqa: BLE001 - handed over to whoever waits
-            settle(partial(done.set_exception, fault))
-        else:
-            settle(partial(done.set_result, value))
+def _run(work: Callable[[], _T], loop: asyncio.AbstractEventLoop, done: asyncio.Future[_T]) -> None:
+    finish = _finish(work, done)
+    with contextlib.suppress(RuntimeError):  # the loop was closed meanwhile
+        loop.call_soon_threadsafe(_settle, done, finish)
+    del done, finish  # as above
 
-    threading.Thread(target=run, name="watchword-files", daemon=True).start()
-    return await asyncio.wait_for(done, seconds)
+
+def _finish(work: Callable[[], _T], done: asyncio.Future[_T]) -> Callable[[], None]:
+    """Do the work; what gives the waiting one its end."""
+    try:
+        return partial(done.set_result, work())
+    except Exception as fault:  # noqa: BLE001 - handed over to whoever waits
+        return partial(done.set_exception, fault)
+    finally:
+        del done  # as above
+
+
+def _settle(done: asyncio.Future[_T], finish: Callable[[], None]) -> None:
+    if not done.done():
+        finish()

@@ -20,13 +20,11 @@ async def start_whole(creating: Coroutine[Any, Any, Process]) -> Process:
     then the whole group is killed. Raises as ``creating`` does.
     """
     task = asyncio.ensure_future(creating)
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.wait([task])
-        if task.exception() is None:
-            await kill_whole(task.result())
-        raise
+    if not await _cancelled_until(task):
+        return task.result()
+    if task.exception() is None:
+        await kill_whole(task.result())
+    raise asyncio.CancelledError
 
 
 async def kill_whole(process: Process) -> None:
@@ -38,5 +36,16 @@ async def kill_whole(process: Process) -> None:
     # Before waiting: asyncio waits for the ends of pipes too, and reads none that are full.
     if (transport := getattr(process, "_transport", None)) is not None:
         transport.close()
-    if not ended:
-        await process.wait()
+    if not ended and await _cancelled_until(asyncio.ensure_future(process.wait())):
+        raise asyncio.CancelledError
+
+
+async def _cancelled_until(task: asyncio.Task[Any]) -> bool:
+    """Wait for what takes milliseconds, whatever happens; whether this was cancelled meanwhile."""
+    cancelled = False
+    while not task.done():
+        try:
+            await asyncio.wait([task])
+        except asyncio.CancelledError:
+            cancelled = True
+    return cancelled

@@ -67,9 +67,9 @@ async def _read_on(machine: QemuMachine, console: Console, deadline: float) -> V
         if left <= 0:
             return Verdict.STUCK
         try:
-            data = await asyncio.wait_for(
-                machine.qemu.console.read(_CHUNK), min(left, _SILENCE_SECONDS)
-            )
+            # Not wait_for(): Python 3.11's loses a cancellation that comes together with words.
+            async with asyncio.timeout(min(left, _SILENCE_SECONDS)):
+                data = await machine.qemu.console.read(_CHUNK)
         except TimeoutError:
             still = still + 1 if await machine.qemu.stands_still() else 0
             if still >= _TIMES_STILL:

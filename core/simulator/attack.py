@@ -69,7 +69,8 @@ class Wire:
     async def hold(self, seconds: float | None = None) -> None:
         """Let time pass (None: for ever). Raises ConnectionError as soon as the client hangs up."""
         try:
-            await asyncio.wait_for(self.hung_up.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self.hung_up.wait()
         except TimeoutError:
             return
         raise ConnectionResetError

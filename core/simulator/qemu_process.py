@@ -10,7 +10,9 @@ import os
 import re
 import signal
 import socket
+from collections.abc import Coroutine
 from pathlib import Path
+from typing import Any
 
 from ..errors import HostError
 from .fw_cfg import FwCfgReader
@@ -134,21 +136,24 @@ class QemuProcess:
     async def end(self) -> None:
         """End it, wait for it, and let go of its memory; may be called again."""
         self.kill()
+        cancelled = False
         if self._process is not None:
-            await self._process.wait()
+            cancelled = await _cancelled_until(asyncio.ensure_future(self._process.wait()))
         handle, self._handle = self._handle, -1
         if handle >= 0:
             os.close(handle)
         tasks, self._tasks = self._tasks, []
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
         writers, self._writers = self._writers, []
         for writer in writers:
             writer.transport.abort()
         if self._pipe is not None:
             self._pipe.close()
         self.ram.wipe()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if cancelled:
+            raise asyncio.CancelledError
 
     async def _begin(self) -> None:
         monitor, question = await self._spawn()
@@ -177,19 +182,33 @@ class QemuProcess:
             await self._read_console(reading)
             others = (sockets[0], console, sockets[1])
             command = command_line(self.order, files, self.ram.descriptor, others)
-            self._process = await asyncio.create_subprocess_exec(
-                *_bound_to_this_process(),
-                *command,
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.DEVNULL,
-                stderr=asyncio.subprocess.PIPE,
-                pass_fds=(self.ram.descriptor, *sockets, *files.descriptors),
-                env=_environment(self._folder),
-                start_new_session=True,
+            await self._start_whole(
+                asyncio.create_subprocess_exec(
+                    *_bound_to_this_process(),
+                    *command,
+                    stdin=asyncio.subprocess.DEVNULL,
+                    stdout=asyncio.subprocess.DEVNULL,
+                    stderr=asyncio.subprocess.PIPE,
+                    pass_fds=(self.ram.descriptor, *sockets, *files.descriptors),
+                    env=_environment(self._folder),
+                    start_new_session=True,
+                )
             )
-        self._handle = os.pidfd_open(self._process.pid)
-        self._tasks.append(asyncio.create_task(self._collect_words()))
         return streams
+
+    async def _start_whole(self, creating: Coroutine[Any, Any, asyncio.subprocess.Process]) -> None:
+        """Let it be started also where this is cancelled meanwhile; :meth:`end` ends it then.
+
+        asyncio, cancelled before all pipes of a new process are connected, may wait for ever.
+        """
+        task = asyncio.ensure_future(creating)
+        cancelled = await _cancelled_until(task)
+        self._process = task.result()
+        with contextlib.suppress(ProcessLookupError):  # it has ended already
+            self._handle = os.pidfd_open(self._process.pid)
+        self._tasks.append(asyncio.create_task(self._collect_words()))
+        if cancelled:
+            raise asyncio.CancelledError
 
     async def _read_console(self, descriptor: int) -> None:
         with contextlib.suppress(OSError):  # a smaller pipe will do
@@ -225,6 +244,17 @@ class QemuProcess:
         if self._process is not None:
             await self._process.wait()
         await asyncio.wait(self._tasks, timeout=1.0)
+
+
+async def _cancelled_until(task: asyncio.Task[Any]) -> bool:
+    """Wait for what takes milliseconds, whatever happens; whether this was cancelled meanwhile."""
+    cancelled = False
+    while not task.done():
+        try:
+            await asyncio.wait([task])
+        except asyncio.CancelledError:
+            cancelled = True
+    return cancelled
 
 
 def _environment(folder: Path) -> dict[str, str]:

@@ -210,7 +210,8 @@ async def _close(writer: asyncio.StreamWriter) -> None:
     """Close a connection; a client that reads nothing must not hold that up."""
     writer.close()
     try:
-        await asyncio.wait_for(writer.wait_closed(), _CLOSING_SECONDS)
+        async with asyncio.timeout(_CLOSING_SECONDS):
+            await writer.wait_closed()
     except OSError:  # which a TimeoutError is, too
         pass
     finally:

@@ -4,7 +4,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import gc
 import threading
+import weakref
 
 import pytest
 
@@ -55,6 +58,54 @@ def test_cancelling_does_not_wait_for_the_work():
     asyncio.run(main())
     released.set()
     wait_for_threads()
+
+
+def test_a_cancellation_that_comes_together_with_the_result_is_not_lost():
+    async def main():
+        loop = asyncio.get_running_loop()
+        at_work, released = threading.Event(), threading.Event()
+
+        def work():
+            at_work.set()
+            released.wait(10)
+            loop.call_soon_threadsafe(task.cancel)  # the result follows, in the same round
+
+        task = asyncio.create_task(in_thread(work, 60))
+        await asyncio.to_thread(at_work.wait, 10)
+        # The loop sees both at once: it stands still until the thread has ended.
+        released.set()
+        wait_for_threads()
+        await asyncio.wait({task})
+        return task.cancelled()
+
+    assert asyncio.run(main())
+
+
+def test_nothing_that_failed_work_held_stays_in_memory():
+    class Held:
+        pass
+
+    async def main():
+        held = Held()
+        gone = weakref.ref(held)
+
+        def work(held=held):
+            raise OSError
+
+        del held
+        with contextlib.suppress(OSError):
+            await in_thread(work, 60)
+        del work
+        wait_for_threads()
+        await asyncio.sleep(0)  # the loop itself knows what woke this up, until the next round
+        return gone() is None
+
+    gc.collect()
+    gc.disable()
+    try:
+        assert asyncio.run(main())
+    finally:
+        gc.enable()
 
 
 def wait_for_threads():

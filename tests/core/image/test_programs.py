@@ -178,8 +178,11 @@ def test_cancelling_kills_the_tool_and_its_children(tool, tmp_path: Path) -> Non
     assert gone(int(note.read_text()))
 
 
+@pytest.mark.parametrize("impatient", [False, True])
 @pytest.mark.parametrize("turns", range(12))
-def test_cancelling_while_the_tool_is_being_started_ends_too(tool, turns: int) -> None:
+def test_cancelling_while_the_tool_is_being_started_ends_too(
+    tool, turns: int, impatient: bool
+) -> None:
     """asyncio alone would wait for ever for pipes that are not connected yet."""
     name = tool("sleep 600 & wait")
 
@@ -188,6 +191,9 @@ def test_cancelling_while_the_tool_is_being_started_ends_too(tool, turns: int) -
         for _ in range(turns):
             await asyncio.sleep(0)
         task.cancel()
+        if impatient:
+            await asyncio.sleep(0)
+            task.cancel()
         ended, _ = await asyncio.wait([task], timeout=20)
         assert ended
         with pytest.raises(asyncio.CancelledError):

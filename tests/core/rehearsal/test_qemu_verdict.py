@@ -3,10 +3,14 @@
 
 from __future__ import annotations
 
+import asyncio
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 
 from watchword.core.rehearsal.qemu_console import Console, ConsoleMarkers, Sign
-from watchword.core.rehearsal.qemu_verdict import Verdict, _judge
+from watchword.core.rehearsal.qemu_verdict import Verdict, _judge, watch
 
 HALTS = b"WATCHWORD-GRUB halted: the launch secret opens no disk\r\n"
 
@@ -36,3 +40,20 @@ def test_the_words_of_our_firmware_are_no_other_sign() -> None:
     console = Console(ConsoleMarkers())
     console.feed(b"WATCHWORD-OVMF halted: not the measured kernel, initrd or command line\r\n")
     assert list(console.signs) == [Sign.HALTED]
+
+
+def test_a_cancellation_that_comes_together_with_words_is_not_lost() -> None:
+    async def main() -> bool:
+        words = asyncio.StreamReader()
+        machine: Any = SimpleNamespace(qemu=SimpleNamespace(console=words))
+        task = asyncio.create_task(watch(machine, Console(ConsoleMarkers()), 60))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)  # until it reads
+        words.feed_data(b"Booting\r\n")
+        await asyncio.sleep(0)  # the words are on their way
+        task.cancel()
+        words.feed_eof()  # what would end it, were the cancellation lost
+        await asyncio.wait([task])
+        return task.cancelled()
+
+    assert asyncio.run(main())

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import tempfile
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
@@ -28,6 +29,7 @@ from watchword.core.simulator import (
 )
 from watchword.core.simulator.kernel_table import kernel_table
 from watchword.core.simulator.other_owner import make_session
+from watchword.core.simulator.qemu_process import QemuProcess
 
 POLICY = 0x2B
 Talk = Callable[[QMPClient, QemuMachine], Awaitable[None]]
@@ -207,8 +209,8 @@ def test_a_firmware_that_halts_is_seen_to_stand_still(
 ) -> None:
     async def talk(client: QMPClient, machine: QemuMachine) -> None:
         await client.execute("cont")  # the made-up firmware's reset vector is a HLT
-        await asyncio.sleep(0.1)
-        assert await machine.qemu.stands_still()
+        while not await machine.qemu.stands_still():  # for as long as `serve` lets it
+            pass
 
     serve(order, machine_keys, talk)
 
@@ -221,6 +223,49 @@ def test_a_kernel_that_qemu_does_not_hand_on_as_one_is_refused(
     with pytest.raises((BadInput, HostError)) as refused:
         serve(replace(order, kernel=bytes(short)), machine_keys)
     assert refused.value.code in ("kernel-not-bootable", "qemu-not-started")
+
+
+@pytest.mark.parametrize("impatient", [False, True])
+@pytest.mark.parametrize("turns", range(12))
+def test_cancelling_while_qemu_is_being_started_ends_it(
+    order: StartOrder, tmp_path: Path, turns: int, impatient: bool
+) -> None:
+    """asyncio alone would wait for ever for pipes that are not connected yet."""
+
+    async def cancel() -> None:
+        task = asyncio.create_task(QemuProcess.start(replace(order, ram_size=128 << 20), tmp_path))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        task.cancel()
+        if impatient:
+            await asyncio.sleep(0)
+            task.cancel()
+        ended, _ = await asyncio.wait([task], timeout=20)
+        assert ended
+        assert task.cancelled()
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    asyncio.run(cancel())
+    assert Path(f"/proc/self/task/{os.getpid()}/children").read_text() == ""
+
+
+def test_a_qemu_that_ends_before_it_is_looked_at_tells_why(
+    order: StartOrder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = tmp_path / "qemu"
+    broken.write_text("#!/bin/sh\necho 'qemu: no accelerator found' >&2\nexit 1\n")
+    broken.chmod(0o755)
+
+    def reaped(pid: int) -> int:
+        del pid
+        raise ProcessLookupError
+
+    monkeypatch.setattr("watchword.core.simulator.qemu_files.find_program", lambda name: broken)
+    monkeypatch.setattr("os.pidfd_open", reaped)
+    with pytest.raises(HostError) as failed:
+        asyncio.run(QemuProcess.start(replace(order, ram_size=128 << 20), tmp_path))
+    assert failed.value.code == "qemu-not-started"
+    assert "no accelerator found" in failed.value.message
 
 
 def test_the_simulations_own_refusals_come_before_qemu_is_started(

@@ -210,34 +210,34 @@ def _program(
     return Check(name, False, Standing.OK, line, use)
 
 
-def _qemu(around: Surroundings) -> Check:
-    return _program(
-        around,
-        "qemu",
-        ("qemu-system-x86_64", "--version"),
-        "Runs VMs on this machine; not needed to launch on another one.",
-        around.apt("qemu-system-x86", "QEMU for x86"),
-    )
+def _apt_program(
+    name: str, command: tuple[str, ...], use: str, package: str, what: str
+) -> Callable[[Surroundings], Check]:
+    """The check of a program that a Debian package brings."""
+    return lambda around: _program(around, name, command, use, around.apt(package, what))
 
 
-def _ssh(around: Surroundings) -> Check:
-    return _program(
-        around,
-        "ssh",
-        ("ssh", "-V"),
-        "Reaches hosts over SSH (`--host qmp+ssh://…`, `libvirt+qemu+ssh://…`).",
-        around.apt("openssh-client", "the OpenSSH client"),
-    )
-
-
-def _libvirt(around: Surroundings) -> Check:
-    return _program(
-        around,
-        "libvirt",
-        ("virsh", "--version"),
-        "Reaches hosts that run libvirt (`--host libvirt+…`).",
-        around.apt("libvirt-clients", "libvirt's virsh"),
-    )
+_qemu: Final = _apt_program(
+    "qemu",
+    ("qemu-system-x86_64", "--version"),
+    "Runs VMs on this machine; not needed to launch on another one.",
+    "qemu-system-x86",
+    "QEMU for x86",
+)
+_ssh: Final = _apt_program(
+    "ssh",
+    ("ssh", "-V"),
+    "Reaches hosts over SSH (`--host qmp+ssh://…`, `libvirt+qemu+ssh://…`).",
+    "openssh-client",
+    "the OpenSSH client",
+)
+_libvirt: Final = _apt_program(
+    "libvirt",
+    ("virsh", "--version"),
+    "Reaches hosts that run libvirt (`--host libvirt+…`).",
+    "libvirt-clients",
+    "libvirt's virsh",
+)
 
 
 def _kubevirt(around: Surroundings) -> Check:

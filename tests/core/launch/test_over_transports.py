@@ -4,32 +4,25 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import signal
 import tempfile
 from pathlib import Path
 from typing import ClassVar
-from urllib.parse import urlsplit
 
 import pytest
 
-from watchword.core.errors import HostError
 from watchword.core.hosts.limits import HostLimits
 from watchword.core.hosts.locality import LOCAL_WARNING
-from watchword.core.hosts.qmp import QmpHost
 from watchword.core.hosts.tls_url import TlsAddress
-from watchword.core.hosts.urls import parse_host_url
 from watchword.core.launch.record import LaunchState
-from watchword.core.launch.surroundings import connector
 
 from ..hosts.ssh_server import SshServer
 from ..hosts.tls_server import Authority
 from ..hosts.wires import Wire
-from .support import SECRET, Stage, cek_of, state_of
+from .support import cek_of
+from .transport_scenes import INJECT, address_of, another_client_is_waited_out, playing
 
 pytestmark = pytest.mark.slow
-
-INJECT = b"sev-inject-launch-secret"
 
 
 @pytest.fixture(scope="module")
@@ -142,55 +135,9 @@ def way(request, own_folder, monkeypatch):
     sshd.restart()
 
 
-class Scene:
-    """One launch that is prepared over the transport, its VM started behind a wire."""
-
-    def __init__(self, office, stage, way, wire, launch_id):
-        self.office, self.stage, self.way, self.wire = office, stage, way, wire
-        self.launch_id = launch_id
-
-    async def complete(self, limits=HostLimits(), *, host=None):  # noqa: B008 - never changed
-        """Take the launch on as a new process does; its Launch."""
-        with self.office.desk(connect=connector(limits)) as desk:
-            return await desk.open(self.launch_id, host=host or self.way.url(self.wire)).run()
-
-    async def fails(self, limits=HostLimits()):  # noqa: B008 - never changed
-        with pytest.raises(HostError) as caught:
-            await self.complete(limits)
-        assert caught.value.remedy
-        return caught.value
-
-    @property
-    def state(self):
-        return state_of(self.office, self.launch_id)
-
-
-def address_of(stage):
-    return urlsplit(stage.servers[-1].url).path
-
-
 @pytest.fixture
 def play(office, keys, way):
-    """``play(scenario)`` with a prepared launch: every step so far went over the transport."""
-
-    def play(scenario):
-        async def main():
-            async with Stage(keys) as stage, contextlib.AsyncExitStack() as wires:
-                monitor = await wires.enter_async_context(way.wire(address_of(stage)))
-                with office.desk(connect=connector()) as desk:
-                    order = office.order(host=way.url(monitor), ask_host=True)
-                    run = desk.new(order)
-                    await run.run(until="session")
-                    await stage.start(run.material)
-                    launch_id = run.id
-                wire = await wires.enter_async_context(way.wire(address_of(stage)))
-                await scenario(Scene(office, stage, way, wire, launch_id))
-                assert stage.holds(SECRET)
-                assert len({packet.packet_sha256 for packet in stage.packets}) == 1
-
-        asyncio.run(main())
-
-    return play
+    return playing(office, keys, way)
 
 
 def test_a_whole_launch_and_the_word_that_a_local_host_is_no_judge_of_itself(play, keys):
@@ -259,15 +206,7 @@ def test_a_stall_ends_within_its_limit_and_is_taken_up(play):
 
 
 def test_another_client_at_the_monitor_is_named_and_waited_out(play):
-    async def scenario(scene):
-        other = await QmpHost.connect(parse_host_url(scene.way.url(scene.wire)))
-        error = await scene.fails(HostLimits(greeting_seconds=0.5))
-        assert error.code == "host-socket-busy"
-        assert scene.stage.packets == ()
-        await other.close()
-        assert (await scene.complete()).complete
-
-    play(scenario)
+    play(another_client_is_waited_out)
 
 
 def test_a_host_that_was_rebooted_takes_the_launch_on_where_its_vm_comes_back(play):

@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import tempfile
 from pathlib import Path
 
@@ -12,14 +10,10 @@ import pytest
 
 from watchword.core.errors import HostError
 from watchword.core.hosts.limits import HostLimits
-from watchword.core.hosts.qmp import QmpHost
-from watchword.core.hosts.urls import parse_host_url
 from watchword.core.launch.record import LaunchState
-from watchword.core.launch.surroundings import connector
 
 from ..hosts.wires import Wire
-from .support import SECRET, Stage
-from .test_over_transports import INJECT, Scene, address_of
+from .transport_scenes import INJECT, address_of, another_client_is_waited_out, playing
 
 pytestmark = pytest.mark.slow
 
@@ -77,25 +71,7 @@ def way(request):
 
 @pytest.fixture
 def play(office, keys, way):
-    """``play(scenario)`` with a prepared launch whose VM waits behind a wire."""
-
-    def play(scenario):
-        async def main():
-            async with Stage(keys) as stage, contextlib.AsyncExitStack() as wires:
-                monitor = await wires.enter_async_context(way.wire(address_of(stage)))
-                with office.desk(connect=connector()) as desk:
-                    run = desk.new(office.order(host=way.url(monitor), ask_host=True))
-                    await run.run(until="session")
-                    await stage.start(run.material)
-                    launch_id = run.id
-                wire = await wires.enter_async_context(way.wire(address_of(stage)))
-                await scenario(Scene(office, stage, way, wire, launch_id))
-                assert stage.holds(SECRET)
-                assert len({packet.packet_sha256 for packet in stage.packets}) == 1
-
-        asyncio.run(main())
-
-    return play
+    return playing(office, keys, way)
 
 
 def test_a_host_that_is_down_costs_nothing(play):
@@ -149,15 +125,7 @@ def test_a_stall_ends_within_its_limit_and_is_taken_up(play, command):
 
 
 def test_another_client_at_the_monitor_is_named_and_waited_out(play):
-    async def scenario(scene):
-        other = await QmpHost.connect(parse_host_url(scene.way.url(scene.wire)))
-        error = await scene.fails(HostLimits(greeting_seconds=0.5))
-        assert error.code == "host-socket-busy"
-        assert scene.stage.packets == ()
-        await other.close()
-        assert (await scene.complete()).complete
-
-    play(scenario)
+    play(another_client_is_waited_out)
 
 
 def test_a_host_that_was_rebooted_takes_the_launch_on_where_its_vm_comes_back(play):

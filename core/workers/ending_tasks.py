@@ -8,6 +8,17 @@ from collections.abc import Collection
 from typing import Any
 
 
+def keep_cancelled() -> None:
+    """Raise CancelledError if this task was cancelled, and what it has awaited has lost that.
+
+    Python 3.11's ``asyncio.wait_for``, which drivers use, does so where the answer comes at
+    the same time.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
+
+
 async def end_all(tasks: Collection[asyncio.Task[Any]], again: float) -> None:
     """Cancel tasks until they have ended, anew each ``again`` seconds.
 

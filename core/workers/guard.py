@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from ..errors import AnswerPending, UsageError, VerificationRefused
 from ..launch.sealing_guard import SealIntent
 from ..launch.surroundings import now_utc
+from .ending_tasks import keep_cancelled
 from .verified_job import VerifiedJob, expired
 from .worker_store import WorkerStore, overtaken
 
@@ -106,6 +107,7 @@ class PostgresSeals:
         try:
             async with asyncio.timeout(self._seconds), await self._connect() as connection:
                 await self._ask(connection, claim)
+                keep_cancelled()
         except _Taken as taken:
             return taken.found
         except (psycopg.Error, OSError, TimeoutError, *_NONSENSE) as fault:

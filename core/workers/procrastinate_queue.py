@@ -172,9 +172,11 @@ class ProcrastinateQueue:
             _ANSWERS, jobs=list(job_ids), largest=LARGEST_ANSWER, most=ANSWERS_AT_ONCE
         )
         return [
-            Answer(row["number"], row["job"], _bounded(row["body"], LARGEST_ANSWER))
+            Answer(number, job_id, _bounded(row.get("body"), LARGEST_ANSWER))
             for row in rows[:ANSWERS_AT_ONCE]
-            if type(row["number"]) is int and row["job"] in job_ids
+            if type(number := row.get("number")) is int
+            and isinstance(job_id := row.get("job"), str)
+            and job_id in job_ids
         ]
 
     async def remove_answers(self, answers: Collection[Answer]) -> None:
@@ -194,7 +196,7 @@ class ProcrastinateQueue:
     async def file(self, sha256: str) -> bytes | None:
         """See JobQueue."""
         rows = await self._connection.rows(_FILE, sha256=sha256, largest=LARGEST_FILE)
-        content = _bounded(rows[0]["content"], LARGEST_FILE) if rows else None
+        content = _bounded(rows[0].get("content"), LARGEST_FILE) if rows else None
         if content is None or hashlib.sha256(content).hexdigest() != sha256:
             return None
         return content
@@ -202,7 +204,7 @@ class ProcrastinateQueue:
     async def silent_for(self, worker: str) -> float | None:
         """See JobQueue."""
         rows = await self._connection.rows(_SILENT, worker=worker)
-        seconds = rows[0]["seconds"] if rows else None
+        seconds = rows[0].get("seconds") if rows else None
         return seconds if isinstance(seconds, float) else None
 
     # -- parts -------------------------------------------------------------------

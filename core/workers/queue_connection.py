@@ -9,6 +9,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from .ending_tasks import keep_cancelled
 from .queue_errors import database_words, no_driver, nonsense, unreachable
 
 if TYPE_CHECKING:
@@ -100,7 +101,8 @@ class QueueConnection:
                 connector = await self.connected()
                 # Not wait_for: Python 3.11's loses a cancellation that comes with the answer.
                 async with asyncio.timeout(_ANSWER_SECONDS):
-                    return await action(_manager(connector))
+                    done = await action(_manager(connector))
+                keep_cancelled()
             except AlreadyEnqueued:
                 raise
             except (ConnectorException, psycopg.Error, TimeoutError) as fault:
@@ -112,6 +114,8 @@ class QueueConnection:
                 strange += getattr(cause, "sqlstate", None) == _FOREIGN_KEY
             except _NONSENSE:
                 strange += 1
+            else:
+                return done
             if strange > _MOST_NONSENSE:
                 raise nonsense()
             await self._drop(connector)
@@ -187,6 +191,7 @@ async def _open(parameters: Mapping[str, str]) -> PsycopgConnector:
     )
     try:
         await connector.open_async()
+        keep_cancelled()
     except BaseException:
         await _close(connector)
         raise

@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -13,10 +14,11 @@ from typing import Final, Self
 
 from ..errors import BadInput, WatchwordError
 from ..files import make_folder
+from ..records.record_errors import is_busy
 
 BUSY_SECONDS: Final = 10.0
+_PAUSE: Final = 0.01
 _PRAGMAS: Final = (
-    "journal_mode=wal",
     "synchronous=full",
     "foreign_keys=on",
     "recursive_triggers=on",
@@ -50,6 +52,7 @@ class SmallDatabase:
         try:
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
             connection = sqlite3.connect(path, timeout=busy_seconds, isolation_level=None)
+            _log_ahead(connection, busy_seconds)
             for pragma in _PRAGMAS:
                 connection.execute(f"pragma {pragma}")
             cls._prepare(connection)
@@ -114,6 +117,20 @@ class SmallDatabase:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _log_ahead(connection: sqlite3.Connection, busy_seconds: float) -> None:
+    """SQLite does not wait by itself while another process makes the same change."""
+    deadline = time.monotonic() + busy_seconds
+    while True:
+        try:
+            connection.execute("pragma journal_mode=wal")
+        except sqlite3.OperationalError as fault:
+            if not is_busy(fault) or time.monotonic() >= deadline:
+                raise
+            time.sleep(_PAUSE)
+        else:
+            return
 
 
 def _statements(schema: str) -> Iterator[str]:

@@ -147,3 +147,25 @@ def test_a_file_of_a_newer_version_is_left_alone(owner):
 def test_a_file_that_is_no_database_is_told_of(tmp_path):
     (tmp_path / "assignments.sqlite3").write_bytes(b"x" * 5000)
     assert code_of(Assignments.open, tmp_path) == "worker-store-damaged"
+
+
+def test_a_file_that_another_process_makes_ready_just_now_is_waited_for(tmp_path, monkeypatch):
+    """SQLite does not wait for that by itself."""
+    other = sqlite3.connect(tmp_path / Assignments.FILE_NAME, isolation_level=None)
+    other.execute("begin immediate")
+    other.execute("create table making (ready text)")
+    monkeypatch.setattr(
+        "watchword.core.workers.small_database.time.sleep", lambda seconds: other.rollback()
+    )
+    Assignments.open(tmp_path).close()
+    other.close()
+
+
+def test_a_file_that_another_process_holds_too_long_is_told_of(tmp_path):
+    other = sqlite3.connect(tmp_path / Assignments.FILE_NAME, isolation_level=None)
+    other.execute("begin immediate")
+    other.execute("create table making (ready text)")
+    with pytest.raises(WatchwordError) as caught:
+        Assignments.open(tmp_path, busy_seconds=0.05)
+    assert caught.value.code == "worker-store-busy"
+    other.close()

@@ -229,3 +229,19 @@ def test_tables_that_are_not_the_queues_end_it_with_a_word(url, cluster):
     with pytest.raises(HostError) as caught:
         play(url, scene)
     assert caught.value.code == "queue-refused"
+
+
+@pytest.mark.parametrize("row", [{}, {"number": 1}, {"number": 1, "job": ["a"]}, {"job": "a"}])
+def test_rows_without_what_was_asked_for_tell_nothing(row):
+    """A database names the columns of its answers itself."""
+
+    class Strange:
+        async def rows(self, statement, **values):
+            return [row]
+
+    queue = ProcrastinateQueue(Strange())
+
+    async def scene():
+        return [await queue.answers({"a"}), await queue.file("0" * 64), await queue.silent_for("w")]
+
+    assert asyncio.run(scene()) == [[], None, None]

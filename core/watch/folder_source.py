@@ -19,8 +19,10 @@ from typing import Final
 
 from ..errors import BadInput
 from ..files import read_file, write_file
+from .ending import end_tasks
 from .events import Later, Take, WatchObserver, unobserved
 from .request_json import LARGEST_REQUEST, parse_event, refused_json, reply_json
+from .shares import Shares, host_to_ask
 
 SOURCE: Final = "folder"
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}\.json", re.ASCII)
@@ -31,19 +33,25 @@ _MOST_REQUESTS: Final = 10_000
 _MOST_ENTRIES: Final = 200_000
 """Of any kind: to look through more would hold everything up."""
 _LONGEST_PAUSE: Final = 300.0
+_OF_ONE_HOST: Final = 4
 _WRITING_SECONDS: Final = 10.0
 """For how long what can't be read yet may be a file that somebody is writing."""
 
 
 @dataclass(slots=True)
 class _Seen:
-    """A file as it was at the last look: identity, size and time; when to look at it again."""
+    """A file as it was at the last look: identity, size and time; when to look at it again.
+
+    ``host``  which has to answer, once the file was read; ``crowded``: too many wait for it
+    """
 
     mark: tuple[int, int, int]
     since: float
     due: float = 0.0
     pause: float = 0.0
     at_work: bool = False
+    host: str | None = None
+    crowded: bool = False
 
 
 class FolderSource:
@@ -52,7 +60,8 @@ class FolderSource:
     ``poll``     seconds between two looks; a file is read once it has not changed between two
     ``retry``    seconds before a request that could not be served yet is tried again, then twice
     as long each time, five minutes at most
-    ``at_once``  requests that are worked on at once; the others stay in the folder
+    ``at_once``  requests that are worked on at once, half of them for one machine, and four for
+    one host; the others stay in the folder
     ``answer_mode``  of the answers' files: 0o640 where a group is to read them
     """
 
@@ -73,6 +82,7 @@ class FolderSource:
         self._answer_mode = answer_mode
         self._observe = observe
         self._seen: dict[str, _Seen] = {}
+        self._shares = Shares(_OF_ONE_HOST, max(1, at_once // 2))
 
     @property
     def name(self) -> str:
@@ -95,10 +105,10 @@ class FolderSource:
                     task.add_done_callback(tasks.discard)
                 await asyncio.sleep(self._poll)
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-            os.close(folder)
+            try:
+                await end_tasks(lambda: tuple(tasks))
+            finally:
+                os.close(folder)
 
     # -- looking -----------------------------------------------------------------
 
@@ -107,14 +117,17 @@ class FolderSource:
         now = asyncio.get_running_loop().time()
         present = _requests(folder)
         self._seen = {name: seen for name, seen in self._seen.items() if name in present}
-        ready: list[str] = []
-        for name, mark in sorted(present.items()):
+        waiting: list[tuple[float, str]] = []
+        for name, mark in present.items():
             seen = self._seen.get(name)
             if seen is None or (seen.mark != mark and not seen.at_work):
                 self._seen[name] = _Seen(mark, now)
-            elif not seen.at_work and seen.due <= now and len(ready) < room:
-                seen.at_work = True
-                ready.append(name)
+            elif not seen.at_work and seen.due <= now and self._shares.have_room(seen.host):
+                waiting.append((max(seen.since, seen.due), name))
+        # Whoever waits longest comes first, whatever names others give to theirs.
+        ready = [name for _, name in sorted(waiting)[: max(0, room)]]
+        for name in ready:
+            self._seen[name].at_work = True
         return ready
 
     # -- one request -------------------------------------------------------------
@@ -143,7 +156,13 @@ class FolderSource:
             event = parse_event(_read(folder, name), f"{SOURCE} {self._path}")
         except BadInput as error:
             return None if self._may_be_half_written(name, error) else refused_json(error)
-        reply = await take(event)
+        host = host_to_ask(event)
+        if (seen := self._seen.get(name)) is not None:
+            seen.host, seen.crowded = host, not self._shares.have_room(host)
+            if seen.crowded:
+                return None
+        with self._shares.taken(host):
+            reply = await take(event)
         return None if isinstance(reply, Later) else reply_json(reply)
 
     def _may_be_half_written(self, name: str, error: BadInput) -> bool:
@@ -153,7 +172,9 @@ class FolderSource:
 
     def _later(self, name: str) -> None:
         seen = self._seen.get(name)
-        if seen is not None:
+        if seen is not None and seen.crowded:
+            seen.at_work = seen.crowded = False
+        elif seen is not None:
             seen.pause = min(max(2 * seen.pause, self._retry), _LONGEST_PAUSE)
             seen.due = asyncio.get_running_loop().time() + seen.pause
             seen.at_work = False
@@ -183,6 +204,8 @@ def _opened(path: Path) -> int:
 def _requests(folder: int) -> dict[str, tuple[int, int, int]]:
     """Identity, size and time of whatever is called like a request, links not followed."""
     found: dict[str, tuple[int, int, int]] = {}
+    if os.fstat(folder).st_nlink == 0:
+        raise _removed()
     with os.scandir(folder) as entries:
         for count, entry in enumerate(entries):
             if count >= _MOST_ENTRIES:
@@ -196,6 +219,15 @@ def _requests(folder: int) -> dict[str, tuple[int, int, int]]:
                 if not stat.S_ISDIR(status.st_mode):
                     found[entry.name] = (status.st_ino, status.st_size, status.st_mtime_ns)
     return found
+
+
+def _removed() -> BadInput:
+    return BadInput(
+        "bad-folder",
+        _FIELD,
+        "It was removed while requests were taken from it.",
+        "Make it anew; the watch looks for it by itself.",
+    )
 
 
 def _too_full() -> BadInput:

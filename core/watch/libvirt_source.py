@@ -18,7 +18,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from ..errors import BadInput, HostError, UsageError
+from ..errors import HostError, UsageError, WatchwordError
 from ..handover.vm_order import SevOptions
 from ..handover.watched_domain import WatchedDomain, read_watched, with_blob, with_request
 from ..hosts.libvirt import LibvirtHost
@@ -27,6 +27,7 @@ from ..hosts.libvirt_events import DEFAULT_TIMES, DomainEvents, ListenTimes
 from ..hosts.libvirt_url import LibvirtAddress
 from ..hosts.limits import DEFAULT_LIMITS, HostLimits
 from ..hosts.urls import parse_host_url
+from .ending import end_tasks
 from .events import (
     Asked,
     BlobAnswer,
@@ -151,9 +152,7 @@ class LibvirtSource:
 
     async def _end_workers(self) -> None:
         workers = [one.worker for one in self._domains.values() if one.worker is not None]
-        for worker in workers:
-            worker.cancel()
-        await asyncio.gather(*workers, return_exceptions=True)
+        await end_tasks(lambda: workers)
 
     # -- one domain, one thing after the other -------------------------------------
 
@@ -178,15 +177,17 @@ class LibvirtSource:
                 return True
             self._tell(error)
             return False
-        except BadInput as error:
+        except WatchwordError as error:
             self._tell(error)
             return True  # until it changes
 
     async def _serve_once(self, uuid: str, domain: _Domain, take: Take) -> bool:
         if domain.ended:
             domain.ended, domain.served = False, None
-            if uuid not in self._known or domain.godh is not None:
-                await self._take_end(uuid, domain.godh, take)
+            ours = uuid not in self._known or domain.godh is not None
+            if ours and not await self._took_end(uuid, domain.godh, take):
+                domain.ended = True
+                return False
             domain.godh = None
         row = self._known.get(uuid)
         if row is None or row.state is DomainState.RUNNING:
@@ -195,8 +196,10 @@ class LibvirtSource:
             return await self._announce(row, domain, take)
         return await self._prepare(row, domain, take)
 
-    async def _take_end(self, uuid: str, godh: bytes | None, take: Take) -> None:
-        await take(Gone(source=SOURCE, host=self._url(uuid), godh=godh, seen=True))
+    async def _took_end(self, uuid: str, godh: bytes | None, take: Take) -> bool:
+        """Whether the watch has taken note; else one VM more than there is would count as live."""
+        reply = await take(Gone(source=SOURCE, host=self._url(uuid), godh=godh, seen=True))
+        return not isinstance(reply, Later)
 
     async def _announce(self, row: DomainRow, domain: _Domain, take: Take) -> bool:
         """Tell that it is paused, once for each start."""
@@ -218,9 +221,10 @@ class LibvirtSource:
     async def _prepare(self, row: DomainRow, domain: _Domain, take: Take) -> bool:
         """Ask for its blob if it has none, and write the answer into it."""
         text, watched = await self._defined(row.uuid)
-        if watched.godh is not None and not domain.seen:
-            # Its VM may have ended while nobody listened; a blob that waits for one is no VM.
-            await self._take_end(row.uuid, watched.godh, take)
+        # Its VM may have ended while nobody listened; a blob that waits for one is no VM.
+        unheard = watched.godh is not None and not domain.seen
+        if unheard and not await self._took_end(row.uuid, watched.godh, take):
+            return False
         domain.seen = True
         guest = self._guest(row, watched)
         if guest is None or watched.prepared:
@@ -291,7 +295,7 @@ class LibvirtSource:
         place = hashlib.sha256(self._address.url.encode()).hexdigest()[:16]
         return f"{request}.{uuid}.{place}"
 
-    def _tell(self, error: HostError | BadInput) -> None:
+    def _tell(self, error: WatchwordError) -> None:
         self._observe(
             {
                 "event": "source-failed",

@@ -15,19 +15,21 @@ from .ending import end_tasks
 from .events import Later, Take, WatchObserver, unobserved
 from .listening import listen_on_file
 from .request_json import LARGEST_REQUEST, parse_event, refused_json, reply_json
+from .shares import Shares, host_to_ask
 from .watch_errors import bad_request, busy
 
 SOURCE: Final = "socket"
 _CREDENTIALS: Final = struct.Struct("3i")
 _FIELD: Final = "the socket for requests"
+_OF_ONE_HOST: Final = 4
 
 
 class SocketSource:
     """A Source: a socket file of mode 0600, or 0660 for a group.
 
     ``group``    the number of the group that may ask, too
-    ``clients``  connections at once; one more is told to come again, and of twice as many, one
-    more is told nothing
+    ``clients``  connections at once, four that wait for one host: one more is told to come
+    again, and one more than twice as many is told nothing
     ``seconds``  within which a request has to be there, and an answer to be taken; how long
     the answer takes is the watch's matter, and whoever goes away meanwhile stops nothing
     """
@@ -47,6 +49,7 @@ class SocketSource:
         self._seconds = seconds
         self._observe = observe
         self._clients: set[asyncio.Task[None]] = set()
+        self._shares = Shares(_OF_ONE_HOST, clients)
 
     @property
     def name(self) -> str:
@@ -107,7 +110,11 @@ class SocketSource:
             return refused_json(bad_request("the request", problem))
         except BadInput as error:
             return refused_json(error)
-        return reply_json(await take(event))
+        host = host_to_ask(event)
+        if not self._shares.have_room(host):
+            return reply_json(Later(busy()))
+        with self._shares.taken(host):
+            return reply_json(await take(event))
 
 
 def _peer(writer: asyncio.StreamWriter) -> Mapping[str, int]:

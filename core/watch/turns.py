@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from urllib.parse import urlsplit
 
 
 class Turns:
@@ -29,3 +30,11 @@ class Turns:
                 del self._held[key]
             else:
                 self._held[key] = turn, users - 1
+
+
+def machine_of(url: str) -> str:
+    """The machine that a URL names, whatever the way to it; empty for this one."""
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""

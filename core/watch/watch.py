@@ -8,12 +8,12 @@ import contextlib
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
 
 from ..errors import WatchwordError, unexpected
 from ..launch.record import LaunchState
 from ..ledger.ledger import Ledger
 from .asking import answer_request
+from .ending import end_tasks
 from .events import (
     Asked,
     Gone,
@@ -32,7 +32,7 @@ from .promises import Promises
 from .refusing import told_reply
 from .revisits import OWN, Revisits
 from .rules import WatchRules
-from .turns import Turns
+from .turns import Turns, machine_of
 from .watch_errors import busy, shown
 from .world import World
 
@@ -125,9 +125,7 @@ class Watch:
         finally:
             stopped.cancel()
             self._stopping = True
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await end_tasks(lambda: tasks)
             await self._finish()
             self._tell("stopped")
 
@@ -206,7 +204,7 @@ class Watch:
             async with turns:
                 yield
             return
-        async with self._hosts.hold(host), self._machines.hold(_machine(host)), turns:
+        async with self._hosts.hold(host), self._machines.hold(machine_of(host)), turns:
             yield
 
     def _set_turns(self) -> None:
@@ -268,9 +266,7 @@ class Watch:
         left = set(self._tasks)
         if left:
             _, left = await asyncio.wait(left, timeout=self._pace.grace)
-        for task in left:
-            task.cancel()
-        await asyncio.gather(*left, return_exceptions=True)
+        await end_tasks(lambda: left)
 
     # -- telling -----------------------------------------------------------------
 
@@ -302,11 +298,3 @@ class Watch:
 def _nameless(event: Paused) -> Paused:
     """The same announcement, whoever makes it."""
     return replace(event, source="")
-
-
-def _machine(url: str) -> str:
-    """The machine that a URL names, whatever the way to it; empty for this one."""
-    try:
-        return urlsplit(url).hostname or ""
-    except ValueError:
-        return ""

@@ -6,9 +6,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 
+import pytest
+
+from watchword.core.watch import ending
 from watchword.core.watch.ending import end_tasks
 
 from .engine_support import run
+
+
+@pytest.fixture(autouse=True)
+def soon(monkeypatch):
+    monkeypatch.setattr(ending, "_AGAIN_SECONDS", 0.01)
 
 
 async def deaf(times):
@@ -23,7 +31,7 @@ def test_a_task_that_loses_cancellations_ends_all_the_same():
     async def scenario():
         task = asyncio.create_task(deaf(3))
         await asyncio.sleep(0)
-        await end_tasks(lambda: (task,), 0.01)
+        await end_tasks(lambda: (task,))
         return task.cancelled()
 
     assert run(scenario)
@@ -41,7 +49,7 @@ def test_what_begins_while_others_end_is_ended_too():
 
         tasks.add(asyncio.create_task(begins_another()))
         await asyncio.sleep(0)
-        await end_tasks(lambda: tuple(tasks), 0.01)
+        await end_tasks(lambda: tuple(tasks))
         return [task.done() for task in tasks]
 
     assert run(scenario) == [True, True]
@@ -57,7 +65,7 @@ def test_what_goes_wrong_at_the_end_is_dropped():
 
         task = asyncio.create_task(breaks())
         await asyncio.sleep(0)
-        await end_tasks(lambda: (task,), 0.01)
-        await end_tasks(tuple, 0.01)
+        await end_tasks(lambda: (task,))
+        await end_tasks(tuple)
 
     run(scenario)

@@ -260,6 +260,100 @@ def test_a_flood_is_worked_on_piece_by_piece(folder):
     assert run(scenario) <= 4
 
 
+@pytest.mark.parametrize(
+    ("stalled", "places"),
+    [
+        # One host in many forms of its URL, and many hosts of one machine.
+        (lambda number: f"qmp+unix:{'/' * (1 if number % 2 else 3)}run/stalled.qmp", 16),
+        (lambda number: f"qmp+tcp://198.51.100.1:{1000 + number}", 8),
+    ],
+)
+def test_hosts_that_stall_leave_places_for_others(folder, stalled, places):
+    async def scenario():
+        gate, at_work, busiest = asyncio.Event(), [0], []
+
+        async def take(event):
+            if event.request != "honest":
+                at_work[0] += 1
+                busiest.append(at_work[0])
+                await gate.wait()
+                at_work[0] -= 1
+            return Noted()
+
+        for number in range(40):
+            put(folder, f"a{number}", {**ASKED, "host": stalled(number)})
+        async with watched(folder, take, at_once=places):
+            await until(lambda: at_work[0] == 4, "the crowd")
+            put(folder, "z", {**ASKED, "request": "honest", "host": "qmp+tcp://203.0.113.7:9"})
+            await until(lambda: answer(folder, "z"), "the answer")
+            gate.set()
+            # Nobody of the crowd is forgotten.
+            await until(lambda: len(list(folder.glob("*.answer.json"))) == 41, "all")
+        return max(busiest)
+
+    assert run(scenario) == 4
+
+
+def test_requests_that_bring_certificates_wait_for_no_host(folder):
+    chain = {"name": "x", "data": base64.b64encode(b"x").decode()}
+
+    async def scenario():
+        gate, at_work = asyncio.Event(), [0]
+
+        async def take(event):
+            at_work[0] += 1
+            await gate.wait()
+            return Noted()
+
+        for number in range(8):
+            put(folder, f"a{number}", {**ASKED, "certificates": [chain]})
+        async with watched(folder, take, at_once=8):
+            await until(lambda: at_work[0] == 8, "all of them")
+            gate.set()
+
+    run(scenario)
+
+
+def test_whoever_waits_longest_comes_first_whatever_the_others_are_called(folder):
+    async def scenario():
+        order = []
+
+        async def take(event):
+            order.append(event.request)
+            if len(order) < 20:  # two new ones, with earlier names, for each that is taken
+                for letter in "ab":
+                    put(folder, f"{letter}{len(order)}", ASKED)
+            return Noted()
+
+        put(folder, "z", {**ASKED, "request": "honest"})
+        for number in range(3):
+            put(folder, f"m{number}", ASKED)
+        async with watched(folder, take, at_once=1):
+            await until(lambda: answer(folder, "z"), "the answer")
+        return order
+
+    assert run(scenario).index("honest") < 5
+
+
+def test_a_folder_that_is_removed_is_told_and_looked_for_anew(folder):
+    async def scenario():
+        source = FolderSource(folder, poll=0.01)
+        task = asyncio.create_task(source.run(Taker(Noted())))
+        put(folder, "a", ASKED)
+        await until(lambda: answer(folder, "a"), "the answer")
+        (folder / "a.answer.json").unlink()
+        folder.rmdir()
+        with pytest.raises(BadInput) as caught:
+            await task
+        assert caught.value.code == "bad-folder"
+        assert "removed" in caught.value.message
+        folder.mkdir()
+        put(folder, "b", ASKED)
+
+    run(scenario)
+    assert served(folder, Taker(Noted()), "b")["answer"] == "noted"
+
+
 def test_answers_that_nobody_takes_away_keep_no_request_out(folder, monkeypatch):
     monkeypatch.setattr(folder_source, "_MOST_REQUESTS", 3)
     for number in range(30):

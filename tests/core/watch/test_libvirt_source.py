@@ -8,7 +8,7 @@ import contextlib
 
 import pytest
 
-from watchword.core.errors import HostError, UsageError
+from watchword.core.errors import HostError, UsageError, VaultError
 from watchword.core.handover.domain_xml import NAMESPACE
 from watchword.core.handover.watched_domain import read_watched
 from watchword.core.hosts.libvirt_domains import DomainChange
@@ -206,6 +206,23 @@ def test_a_domain_that_is_undefined_is_gone(watched) -> None:
     assert taker.of(Gone)[0].godh == order().owner_dh_certificate
 
 
+def test_an_end_that_the_watch_had_no_time_for_is_told_again(watched) -> None:
+    async def story(daemon, taker):
+        daemon.has(UUID, prepared(), PAUSED)
+        yield
+        await until(lambda: taker.of(Paused))
+        taker.reply = lambda event: Later(HostError("busy", "Busy", "Busy.", "Wait."))
+        daemon.happens(DomainChange.STOPPED, state=OFF)
+        await until(lambda: taker.of(Gone))
+        taker.reply = answers
+        await until(lambda: len(taker.of(Gone)) == 2)
+        await quiet()
+        yield
+
+    _, taker, _ = watched(story)
+    assert [one.godh for one in taker.of(Gone)] == [order().owner_dh_certificate] * 2
+
+
 def test_a_blob_that_was_just_written_is_not_said_to_be_gone(watched) -> None:
     async def story(daemon, taker):
         daemon.has(UUID)
@@ -338,6 +355,19 @@ def test_a_domain_that_makes_no_sense_is_told_of_and_the_others_are_served(
 
     _, _, told = watched(story)
     assert [(event["event"], event["code"]) for event in told] == [("source-failed", code)]
+
+
+def test_what_nobody_has_thought_of_is_told_of_and_the_others_are_served(watched) -> None:
+    async def story(daemon, taker):
+        daemon.has(OTHER)
+        daemon.failing[OTHER] = VaultError("odd", "T", "M", "R")
+        daemon.has(UUID)
+        yield
+        await until(lambda: read_watched(daemon.texts[UUID]).prepared)
+        yield
+
+    _, _, told = watched(story)
+    assert [event["code"] for event in told] == ["odd"]
 
 
 def test_a_domain_that_can_not_be_reached_is_tried_again(watched) -> None:

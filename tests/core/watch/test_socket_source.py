@@ -134,6 +134,31 @@ def test_one_too_many_is_told_to_come_again(path):
     assert (told["answer"], told["code"]) == ("later", "watch-busy")
 
 
+def test_a_host_that_stalls_leaves_places_for_others(path):
+    gate, waiting = asyncio.Event(), []
+
+    async def take(event):
+        if event.host.endswith("stalled"):
+            waiting.append(event)
+            await gate.wait()
+        return Noted(("x",))
+
+    async def scenario():
+        async with listening(path, take, clients=8):
+            stalled = ASKED.replace(b"///x", b"///stalled")
+            first = [asyncio.create_task(ask(path, stalled)) for _ in range(4)]
+            await until(lambda: len(waiting) == 4, "the crowd")
+            told = await ask(path, stalled)
+            served = await ask(path, ASKED)
+            gate.set()
+            return told, served, await asyncio.gather(*first)
+
+    told, served, first = run(scenario)
+    assert (told["answer"], told["code"]) == ("later", "watch-busy")
+    assert served["answer"] == "noted"
+    assert [one["answer"] for one in first] == ["noted"] * 4
+
+
 def test_of_far_too_many_none_is_even_told(path):
     taker = Taker()
 

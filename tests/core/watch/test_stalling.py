@@ -4,12 +4,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 import pytest
 
 from watchword.core.errors import BadInput, HostError
 from watchword.core.launch.surroundings import connector
 from watchword.core.simulator import PlatformKeys
+from watchword.core.watch import ending
 from watchword.core.watch.events import BlobAnswer, Later, Launched, Paused
 from watchword.core.watch.turns import Turns
 from watchword.core.watch.watch import Pace
@@ -173,6 +175,36 @@ def test_a_stop_waits_for_launches_for_a_while_and_leaves_the_rest_to_the_record
                 assert url_of(server) == told.host
 
     run(scenario)
+
+
+class Deaf:
+    """A source that loses a cancellation, as asyncio.wait_for may."""
+
+    name = "deaf"
+
+    def __init__(self):
+        self.began = asyncio.Event()
+
+    async def run(self, take):
+        self.began.set()
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        await asyncio.Event().wait()
+
+
+def test_a_source_that_loses_a_cancellation_does_not_keep_the_watch_from_stopping(
+    office, monkeypatch
+):
+    monkeypatch.setattr(ending, "_AGAIN_SECONDS", 0.01)
+
+    async def scenario():
+        source = Deaf()
+        with office.watch() as watch:
+            async with serving(watch, source):
+                await source.began.wait()
+
+    run(scenario)
+    assert office.told("stopped")
 
 
 def test_whoever_stops_waiting_stops_no_launch(office, keys):

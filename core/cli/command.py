@@ -24,6 +24,9 @@ HOST_HELP = "qmp+unix:///… (or +tcp, +ssh, +tls), libvirt+qemu:///… or kubev
 class Parser(argparse.ArgumentParser):
     """An argument parser whose complaints are our errors, with their exit status and JSON form."""
 
+    helped_by = ""
+    """The words that show its help, where these are not its name."""
+
     def parse_known_args(  # type: ignore[override]
         self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
     ) -> tuple[argparse.Namespace, list[str]]:
@@ -39,7 +42,7 @@ class Parser(argparse.ArgumentParser):
             "bad-arguments",
             f"{self.prog} can't be called like that",
             f"{message[:1].upper()}{message[1:]}.",
-            f"See `{self.prog} --help`.",
+            f"See `{self.helped_by or self.prog} --help`.",
         )
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import os
+import re
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -22,6 +24,7 @@ from .output import Console, Result
 from .vault_options import add_vault_options, opened_vault
 
 _SHOWN = 100
+_LIKE_A_HEAD = re.compile(r"[0-9]+:[0-9A-Fa-f]*", re.ASCII)
 _NOTHING = "There is no ledger yet: nothing was recorded here."
 _EXPORT_CHECK = """\
 Each line of FILE is {"hash":"HEX","record":RECORD}. HEX is the SHA-256 of RECORD's text as
@@ -177,7 +180,7 @@ def _verify(arguments: argparse.Namespace, console: Console) -> Result:
 
 
 def _known_head(text: str) -> KnownHead:
-    if LedgerHead.is_text(text):
+    if LedgerHead.is_text(text) or (_LIKE_A_HEAD.fullmatch(text) and not os.path.lexists(text)):
         return LedgerHead.parse(text)
     return read_head(Path(text), "--head")
 

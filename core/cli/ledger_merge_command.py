@@ -91,11 +91,17 @@ def _own(heads: list[ExportedHead]) -> list[tuple[str, LedgerVerdict]]:
         return [("this machine", ledger.verify(known))]
 
 
+def _held(heads: int) -> str:
+    if heads == 0:
+        return ""
+    return ", 1 known head holds" if heads == 1 else f", {heads} known heads hold"
+
+
 def _lines(merged: MergedLedger) -> Iterator[str]:
     for chain in merged.chains:
         verdict = chain.verdict
         if verdict is not None and verdict.head is not None:
-            held = f", {verdict.known_heads} known heads hold" if verdict.known_heads else ""
+            held = _held(verdict.known_heads)
             yield (
                 f"{chain.source}: ledger {verdict.ledger_id} is whole, entries 1 to"
                 f" {verdict.entries}{held}"

@@ -69,7 +69,9 @@ def build_parser(words: Sequence[str]) -> Parser:
     """The parser for these words; with no known command among them, one that lists all."""
     for option, (module, build) in _OPTIONS_FIRST.items():
         if words and words[0].startswith("-") and _asks_for(option, words):
-            return getattr(importlib.import_module(module, __package__), build)()  # type: ignore[no-any-return]
+            begun: Parser = getattr(importlib.import_module(module, __package__), build)()
+            begun.helped_by = f"watchword {option}"
+            return begun
     parser = Parser(
         prog="watchword",
         description=_DESCRIPTION,

@@ -18,6 +18,7 @@ from .hex_text import parse_digest
 from .key_options import parse_build
 
 _VALUE = re.compile(r"[A-Za-z0-9+/]{64}")
+_NO_BASE64 = re.compile(r"[^A-Za-z0-9+/=\s]", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +91,8 @@ def load_claims(
     """
     text = arguments.reported
     # 64 characters of base64 are the value, whatever a file may be called.
-    if _VALUE.fullmatch(text) or not os.path.isfile(text):  # noqa: PTH113
-        reported = ReportedMeasurement.from_base64(text, "--reported")
-        return _version(arguments, None), reported, ()
+    if _VALUE.fullmatch(text) or not os.path.lexists(text):
+        return _version(arguments, None), _value(text), ()
     from ..sev.measurement_files import LARGEST_ANSWER, read_told  # noqa: PLC0415 - for files
 
     told = read_told(read_file(text, "--reported", LARGEST_ANSWER), "--reported")
@@ -110,6 +110,21 @@ def load_claims(
         )
     reported = ReportedMeasurement.parse(told.measurement, "--reported")
     return _version(arguments, told.version), reported, odd
+
+
+def _value(text: str) -> ReportedMeasurement:
+    """The measurement in base64; what can't be that was meant as the name of a file."""
+    try:
+        return ReportedMeasurement.from_base64(text, "--reported")
+    except BadInput as fault:
+        if _NO_BASE64.search(text) is None:
+            raise
+        raise BadInput(
+            fault.code,
+            "--reported",
+            f"{fault.message} Nor can a file of that name be read.",
+            "Give `data` of query-sev-launch-measure as it is, in base64, or check the path.",
+        ) from None
 
 
 def _version(arguments: argparse.Namespace, told: FirmwareVersion | None) -> FirmwareVersion:

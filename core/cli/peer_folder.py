@@ -21,12 +21,11 @@ def with_folders(
     """The paths, with the known files in a folder in the place of the folder.
 
     sev-tool has fixed names for its files (``pdh.cert``, ``tmp_tk.bin``, …), sevctl and libvirt
-    fixed endings; nothing else in the folder is looked at. One without such files stays as it
-    is, for whoever reads it to refuse. Raises BadInput ``too-many-files``.
+    fixed endings; nothing else in the folder is looked at. One that can't be read stays as it
+    is, for whoever reads it to refuse. Raises BadInput ``too-many-files`` or ``file-is-folder``.
     """
     for path in paths:
-        found = _known_in(path, field, kinds) if _is_folder(path) else []
-        yield from found or [path]
+        yield from _known_in(path, field, kinds) if _is_folder(path) else [path]
 
 
 def _is_folder(path: str) -> bool:
@@ -41,7 +40,7 @@ def _known_in(folder: str, field: str, kinds: Collection[Kind]) -> list[str]:
         with os.scandir(folder) as entries:
             names = [entry.name for _, entry in zip(range(_ENTRIES_MAX + 1), entries, strict=False)]
     except OSError:
-        return []  # reading it says what is wrong
+        return [folder]  # reading it says what is wrong
     if len(names) > _ENTRIES_MAX:
         raise BadInput(
             "too-many-files",
@@ -50,6 +49,14 @@ def _known_in(folder: str, field: str, kinds: Collection[Kind]) -> list[str]:
             "Name the files themselves, or a folder that holds those of one launch alone.",
         )
     known = sorted(name for name in names if _is_known(name, kinds))
+    if not known:
+        raise BadInput(
+            "file-is-folder",
+            field,
+            f"{folder} is a folder, and what is in it has no name that sev-tool, sevctl or libvirt"
+            " gives to what is asked for here.",
+            "Name the file in it.",
+        )
     loose = [name for name in known if not name.endswith(".zip")]
     return [str(Path(folder) / name) for name in loose or known]
 

@@ -7,6 +7,7 @@ import argparse
 import asyncio
 from pathlib import Path
 
+from ..errors import ExitStatus, WatchwordError
 from ..files import make_folder, read_file, write_file
 from ..sev.cpu_models import parse_cpu
 from ..sev.digest import VcpuSetup
@@ -63,8 +64,26 @@ def _simulate(arguments: argparse.Namespace, console: Console) -> Result:
     order = _order(arguments)
     _keep_firmware(arguments, order.firmware)
     keys = open_platform(Path(arguments.state)) if arguments.state else PlatformKeys.generate()
-    asyncio.run(_serve(arguments, console, SimulatedHost(keys, attack), order))
+    try:
+        asyncio.run(_serve(arguments, console, SimulatedHost(keys, attack), order))
+    except KeyboardInterrupt:
+        raise _ended() from None
     return Result({"ended": "quit"}, ("The simulated VM has quit.",))
+
+
+class _Ended(WatchwordError):
+    """Ctrl-C, which is how a simulation ends that is not sent ``quit``."""
+
+    exit_status = ExitStatus.INTERRUPTED
+
+
+def _ended() -> WatchwordError:
+    return _Ended(
+        "interrupted",
+        "Interrupted",
+        "The simulated VM was ended.",
+        "Nothing is left to be done. Start it again whenever you want.",
+    )
 
 
 def _order(arguments: argparse.Namespace) -> StartOrder:

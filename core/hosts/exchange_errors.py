@@ -171,7 +171,7 @@ def folder_missing(path: str) -> HostError:
     return HostError(
         "exchange-folder-missing",
         "The exchange folder is not there",
-        f"There is no folder {path}.",
+        f"There is no folder {path}, or this user may not look there.",
         "If it is on a stick or a share, connect that; otherwise make the folder.",
         {"path": path},
     )

@@ -48,6 +48,11 @@ FOLDER_PATH_BYTES: Final = 3072
 _SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*", re.ASCII)
 # "name://" is meant as a URL whatever the name; "name:" alone only for the schemes we know.
 _EXCHANGE: Final = "exchange"
+_SCHEMES: Final = (
+    "Write qmp+unix:, qmp+tcp:, qmp+ssh:, qmp+tls:, libvirt+qemu:, libvirt+qemu+unix:,"
+    " libvirt+qemu+ssh:, libvirt+qemu+tls:, kubevirt: or exchange:, such as"
+    " qmp+ssh://user@host/run/vm1.sock."
+)
 _EXCHANGE_EXAMPLE: Final = "Write three slashes and the whole path: exchange:///media/usb/vm1."
 
 
@@ -160,7 +165,7 @@ def _split_scheme(text: str) -> tuple[str, str]:
 def _refuse_scheme(scheme: str) -> NoReturn:
     if not _SCHEME.fullmatch(scheme):
         refuse("scheme", "A scheme is made of letters, digits and “+”.")
-    refuse("scheme", f"No host is reached by “{visible(scheme, 40)}:”.")
+    refuse("scheme", f"No host is reached by “{visible(scheme, 40)}:”.", _SCHEMES)
 
 
 def _unix_from_url(rest: str) -> UnixAddress:

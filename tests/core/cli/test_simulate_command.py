@@ -67,6 +67,7 @@ def test_it_listens_until_it_is_told_to_end(state, folder, number):
         process.stdout = None
     # JSON lines: the last one, too, is a line.
     assert (shown.status, shown.code, shown.err) == (130, "interrupted", "")
+    assert "handed" not in shown.out  # which is nothing that a simulation does
     assert len(shown.out.splitlines()) == 1
     assert not path.exists()
 

@@ -75,3 +75,52 @@ def test_every_command_refuses_a_firmware_whose_table_is_damaged(command, vector
     }
     outcome = command(*words, "--firmware", firmware, *more[words[-1]], "--json")
     assert (outcome.status, outcome.code) == (6, "firmware-table-broken")
+
+
+@pytest.fixture
+def reported(command, tmp_path):
+    """Gives something that is no measurement to ``--reported``; the refusal's own words."""
+    (tmp_path / "tik.bin").write_bytes(bytes(16))
+    host = ("--tik", tmp_path / "tik.bin", "--api", "1.49", "--build", "6", "--policy", "1")
+
+    def give(text):
+        words = ("--launch-digest", "00" * 32, "--reported", text, "--json")
+        outcome = command("measurement", "verify", *host, *words)
+        assert outcome.status == 6
+        return outcome.json["error"]
+
+    return give
+
+
+def test_a_measurement_that_may_be_a_files_name_is_told_as_that_too(reported, tmp_path):
+    error = reported(tmp_path / "answer.json")
+    assert "Nor can a file of that name be read." in error["message"]
+    assert "check the path" in error["remedy"]
+    assert "file" not in reported("AAAA")["message"]  # which is base64 by each of its letters
+
+
+def test_a_folder_in_the_place_of_a_measurement_is_called_a_folder(reported, tmp_path):
+    assert reported(tmp_path)["code"] == "file-is-folder"
+
+
+@pytest.mark.parametrize("words", [("platform", "verify"), ("convert", "--to", "sevctl")])
+def test_a_folder_without_known_files_is_told_from_one_that_is_not_taken(command, tmp_path, words):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "notes").write_text("none of theirs")
+    out = ("--out", tmp_path / "out") if words[0] == "convert" else ()
+    outcome = command(*words, tmp_path / "in", *out, "--json")
+    assert (outcome.status, outcome.code) == (6, "file-is-folder")
+    assert "sev-tool, sevctl or libvirt" in outcome.json["error"]["message"]
+
+
+@pytest.mark.parametrize("option", ["--batch", "--watch"])
+def test_a_wrong_option_of_a_batch_names_the_help_that_lists_the_right_ones(command, option):
+    outcome = command(option, "settings.toml", "--such", "--json")
+    assert (outcome.status, outcome.code) == (2, "bad-arguments")
+    assert outcome.json["error"]["remedy"] == f"See `watchword {option} --help`."
+
+
+@pytest.mark.parametrize("head", ["13:00ff", "13:", "013:" + "0" * 64, "1:" + "A" * 64])
+def test_a_head_that_was_copied_in_part_is_not_taken_for_a_file(command, head):
+    outcome = command("ledger", "verify", "--head", head, "--json")
+    assert (outcome.status, outcome.code) == (2, "bad-ledger-head")

@@ -115,6 +115,7 @@ def test_ledgers_are_merged_and_what_is_missing_is_named(tmp_path, command, monk
     whole = command("ledger", "merge", *(chain for chain, _ in paths.values()), *heads)
     assert (whole.status, whole.err) == (0, "")
     assert "none is known to be missing" in whole.out
+    assert "1 known head holds" in whole.out
     part = command("ledger", "merge", paths["rack1"][0], *heads, "--json")
     assert part.status == 9
     assert len(part.json["missing"]) == 1

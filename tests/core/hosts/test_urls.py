@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 
 import pytest
 from hypothesis import given
@@ -213,6 +214,17 @@ def test_a_url_that_names_nothing_is_refused_with_the_part_that_is_wrong(text, p
     assert caught.value.remedy
     assert "hunter2" not in str(caught.value.as_json())
     assert caught.value.message.isprintable()
+
+
+def test_an_unknown_scheme_is_answered_with_all_that_there_are():
+    with pytest.raises(UsageError) as caught:
+        parse_host_url("https://host/run/vm1.sock")
+    named = re.findall(r"[a-z+]+(?=[:,])", caught.value.remedy)
+    assert {"qmp+unix", "qmp+ssh", "qmp+tls", "libvirt+qemu+ssh", "kubevirt", "exchange"} < {*named}
+    for scheme in named:
+        with pytest.raises(UsageError) as refusal:
+            parse_host_url(f"{scheme}://")
+        assert refusal.value.details["part"] != "scheme"
 
 
 def test_a_path_of_107_bytes_is_accepted():

@@ -17,7 +17,8 @@ from ..sev.platform import judge_chain
 from ..sev.secret_packet import platform_not_proven
 from .events import Asked, BlobAnswer
 from .live import make_room
-from .promises import Promise, request_content, request_key
+from .promise_index import Promise
+from .promises import request_content, request_key
 from .rules import not_watched
 from .watch_errors import (
     at_work,

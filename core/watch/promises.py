@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from ..ledger.entries import EntryKind
 from .events import Asked
+from .promise_index import Promise, PromiseIndex
 from .watch_errors import shown
 
 if TYPE_CHECKING:
@@ -23,23 +24,11 @@ if TYPE_CHECKING:
 
 MOST_REFUSALS_PER_HOUR: Final = 200
 """Refusals that are recorded in an hour: strangers must not be able to fill the disk."""
-_HOUR: Final = timedelta(hours=1)
+_HOUR: Final = timedelta(hours=1).total_seconds()
 _REFUSALS: Final = (EntryKind.WATCH_REFUSED, EntryKind.WATCH_UNKNOWN_VM)
 _VERIFIED: Final = (EntryKind.PACKET_SEALED, EntryKind.LAUNCH_RUNNING)
 _READ: Final = (EntryKind.WATCH_ASKED, EntryKind.WATCH_VM_GONE, *_REFUSALS, *_VERIFIED)
 _LONGEST_MESSAGE: Final = 500
-
-
-@dataclass(frozen=True, slots=True)
-class Promise:
-    """One request that got a launch.
-
-    ``content``  SHA-256 (hex) of what was asked for, so that a name stands for one thing
-    """
-
-    launch_id: str
-    guest: str
-    content: str
 
 
 def request_key(asked: Asked) -> str:
@@ -56,48 +45,57 @@ def request_content(asked: Asked, host: str | None) -> str:
     return running.hexdigest()
 
 
+def seconds_up() -> float:
+    """Seconds since the machine was started, asleep or awake: nobody sets this clock."""
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
+
+
 class Promises:
     """The entries of watches, as this process has read them so far; each look reads on.
 
+    ``now``, ``up``  the time in UTC, which says how old an entry is when it is read; from then
+    on ``up`` counts, so that a clock that is set opens no limit while a watch runs
     Entries are never changed or removed. What is damaged makes every look raise
-    VerificationRefused ``ledger-broken``: nothing is given away then. It takes some 300
-    bytes of memory for each request that was ever answered.
+    VerificationRefused ``ledger-broken``: nothing is given away then.
     """
 
-    def __init__(self, ledger: Ledger, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        now: Callable[[], datetime],
+        up: Callable[[], float] = seconds_up,
+    ) -> None:
         self._ledger = ledger
         self._now = now
+        self._up = up
         self._read = 0
-        self._by_key: dict[str, Promise] = {}
-        self._by_launch: dict[str, Promise] = {}
-        self._gone: set[str] = set()
+        self._index = PromiseIndex()
         self._firmware: set[str] = set()
-        self._starts: dict[str, list[datetime]] = {}
-        self._refusals: dict[tuple[str, ...], datetime] = {}
+        self._starts: dict[str, list[float]] = {}
+        self._refusals: dict[tuple[str, ...], float] = {}
 
     # -- looking -----------------------------------------------------------------
 
     def find(self, key: str) -> Promise | None:
         """The promise that was made to a request, by its key."""
         self._read_on()
-        return self._by_key.get(key)
+        return self._index.of_request(key)
 
     def of_launch(self, launch_id: str) -> Promise | None:
         """The promise that a launch fulfils; None for a launch that no watch has begun."""
         self._read_on()
-        return self._by_launch.get(launch_id)
+        return self._index.of_launch(launch_id)
 
     def is_gone(self, launch_id: str) -> bool:
         """Whether a host has said that the VM of a launch is gone."""
         self._read_on()
-        return launch_id in self._gone
+        return self._index.is_gone(launch_id)
 
     def starts_in_last_hour(self, guest: str) -> int:
         """Launches of a guest that any watch of these records has begun within the last hour."""
         self._read_on()
-        oldest = self._now() - _HOUR
-        # What lies in the future, by a clock that was set back, counts too.
-        kept = [time for time in self._starts.get(guest, ()) if time > oldest]
+        oldest = self._up() - _HOUR
+        kept = [start for start in self._starts.get(guest, ()) if start > oldest]
         self._starts[guest] = kept
         return len(kept)
 
@@ -147,8 +145,8 @@ class Promises:
     ) -> bool:
         """Record a refusal; False where the same was recorded within the hour, or too many were."""
         self._read_on()
-        oldest = self._now() - _HOUR
-        self._refusals = {mark: time for mark, time in self._refusals.items() if time > oldest}
+        oldest = self._up() - _HOUR
+        self._refusals = {mark: at for mark, at in self._refusals.items() if at > oldest}
         told = {name: shown(value) for name, value in about.items() if value is not None}
         body = {**told, "error": _error(error)}
         if _mark(kind, launch_id, body) in self._refusals:
@@ -164,32 +162,41 @@ class Promises:
         last = self._ledger.last_sequence()
         if last == self._read:
             return
-        # A ledger that became shorter is another copy: all that was appended to it counts.
-        after = self._read if last > self._read else 0
-        for entry in self._ledger.entries(kinds=_READ, after=after):
+        if last < self._read:
+            # A ledger that became shorter is another copy: all that was appended to it counts.
+            self._read = 0
+        for entry in self._ledger.entries(kinds=_READ, after=self._read):
             self._hear(entry)
-        self._read = last
+            self._read = entry.sequence  # what is not heard for want of room is heard later
+        self._read = max(self._read, last)
 
     def _hear(self, entry: LedgerEntry) -> None:
         if entry.kind in _REFUSALS:
-            self._refusals[_mark(entry.kind, entry.launch_id, entry.body)] = _time(entry)
+            self._refusals |= {
+                _mark(entry.kind, entry.launch_id, entry.body): at for at in self._recent(entry)
+            }
         elif entry.kind in _VERIFIED:
             found = _firmware_of(entry)
             # Where several are named, it was not known which of them it was.
             if len(found) == 1 and not entry.simulated:
                 self._firmware.add(found[0])
         elif entry.launch_id is not None and entry.kind is EntryKind.WATCH_VM_GONE:
-            self._gone.add(entry.launch_id)
+            self._index.add_gone(entry.launch_id)
         elif entry.launch_id is not None:
             guest, content = _text(entry, "guest"), _text(entry, "content_sha256")
             promise = Promise(entry.launch_id, guest, content)
-            self._by_key.setdefault(_text(entry, "request_sha256"), promise)
-            self._by_launch.setdefault(entry.launch_id, promise)
-            self._starts.setdefault(guest, []).append(_time(entry))
+            self._index.add(_text(entry, "request_sha256"), promise)
+            self._starts.setdefault(guest, []).extend(self._recent(entry))
 
+    def _recent(self, entry: LedgerEntry) -> Iterator[float]:
+        """When it happened, by ``up``, if that is no hour ago.
 
-def _time(entry: LedgerEntry) -> datetime:
-    return datetime.strptime(entry.time, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+        What lies in the future, by a clock that was set back, happened just now.
+        """
+        then = datetime.strptime(entry.time, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+        age = max(0.0, (self._now() - then).total_seconds())
+        if age < _HOUR:
+            yield self._up() - age
 
 
 def _text(entry: LedgerEntry, name: str) -> str:

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 
-from watchword.core.errors import VerificationRefused
+from watchword.core.errors import BadInput, VerificationRefused
 from watchword.core.ledger.entries import EntryKind
 from watchword.core.ledger.ledger import Ledger
 from watchword.core.records.database import Records
@@ -41,7 +41,7 @@ def ledger(records, clock):
 
 @pytest.fixture
 def promises(ledger, clock):
-    return Promises(ledger, clock)
+    return Promises(ledger, clock, lambda: clock().timestamp())
 
 
 def test_a_promise_is_found_by_request_and_by_launch_in_any_process(promises, ledger, clock):
@@ -64,6 +64,64 @@ def test_starts_that_lie_in_the_future_by_a_clock_that_was_set_back_count(promis
     promises.promise(REQUEST, "launch-1", "content")
     clock.time -= timedelta(hours=5)
     assert promises.starts_in_last_hour("vm1") == 1
+
+
+def test_after_an_hour_starts_count_no_more(promises, ledger, clock):
+    promises.promise(REQUEST, "launch-1", "content")
+    clock.time += timedelta(minutes=59)
+    assert [one.starts_in_last_hour("vm1") for one in (promises, Promises(ledger, clock))] == [1, 1]
+    clock.time += timedelta(minutes=2)
+    assert [one.starts_in_last_hour("vm1") for one in (promises, Promises(ledger, clock))] == [0, 0]
+
+
+@pytest.mark.parametrize("hours", [5, -5])
+def test_a_clock_that_is_set_opens_no_limit_while_a_watch_runs(ledger, clock, hours):
+    up = [1000.0]
+    promises = Promises(ledger, clock, lambda: up[0])
+    promises.promise(REQUEST, "launch-1", "content")
+    assert promises.starts_in_last_hour("vm1") == 1
+    clock.time += timedelta(hours=hours)
+    up[0] += 3000
+    assert promises.starts_in_last_hour("vm1") == 1
+    clock.time -= timedelta(hours=hours)
+    assert promises.starts_in_last_hour("vm1") == 1
+    up[0] += 700
+    assert promises.starts_in_last_hour("vm1") == 0
+
+
+def test_what_another_process_appends_in_between_counts_once(promises, ledger, monkeypatch):
+    other = Asked(source="test", request="r2", guest="vm1")
+    real = ledger.last_sequence
+
+    def last_sequence():
+        found = real()
+        if found and promises._index.of_launch("launch-2") is None:
+            promises.promise(other, "launch-2", "content")
+        return found
+
+    promises.promise(REQUEST, "launch-1", "content")
+    monkeypatch.setattr(ledger, "last_sequence", last_sequence)
+    assert promises.starts_in_last_hour("vm1") == 2
+    assert promises.starts_in_last_hour("vm1") == 2
+
+
+def test_what_there_was_no_room_for_is_heard_of_once_there_is(promises, monkeypatch):
+    for number in range(4):
+        request = Asked(source="test", request=f"r{number}", guest="vm1")
+        promises.promise(request, f"launch-{number}", "content")
+    real, calls = promises._index.add, []
+
+    def add(*words):
+        calls.append(words)
+        if len(calls) == 3:
+            raise BadInput("records-not-written", "the index", "No room.", "Make room.")
+        real(*words)
+
+    monkeypatch.setattr(promises._index, "add", add)
+    with pytest.raises(BadInput):
+        promises.starts_in_last_hour("vm1")
+    assert promises.starts_in_last_hour("vm1") == 4
+    assert promises.find(request_key(request)).launch_id == "launch-3"
 
 
 def test_every_part_of_a_request_counts():
@@ -89,7 +147,7 @@ def test_the_same_refusal_is_recorded_once_an_hour(promises, ledger, clock):
     about = {"guest": "vm1", "host": None, "source": "test"}
     told = [promises.note_refusal(EntryKind.WATCH_REFUSED, error, about) for _ in "123"]
     assert told == [True, False, False]
-    again = Promises(ledger, clock)
+    again = Promises(ledger, clock, lambda: clock().timestamp())
     assert not again.note_refusal(EntryKind.WATCH_REFUSED, error, about)
     assert again.note_refusal(EntryKind.WATCH_REFUSED, error, {**about, "guest": "vm2"})
     assert again.note_refusal(EntryKind.WATCH_REFUSED, not_for_watch("x"), about)

@@ -28,7 +28,8 @@ from watchword.core.workers.worker_key import enrolment_request, make_worker_key
 from ...fleet_hosts import FleetHosts
 from .batch_support import DRIVER, PASSPHRASE
 
-LONG = 100
+LONG = 200
+"""Seconds: what takes a moment may take that long on a machine that has much else to do."""
 
 
 class QueueFleet:
@@ -178,14 +179,14 @@ def end(process):
     if process.poll() is None:
         process.send_signal(signal.SIGTERM)
         with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(20)
+            process.wait(LONG)
     process.kill()
     process.wait()
     if process.stderr is not None:
         process.stderr.close()
 
 
-def wait_until(true, seconds=60):
+def wait_until(true, seconds=LONG):
     """Return once it is true; fail if that takes too long."""
     deadline = time.monotonic() + seconds
     while not true():

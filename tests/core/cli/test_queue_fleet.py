@@ -16,7 +16,7 @@ from watchword.core.workers.owner_key import owner_key
 
 from ..workers.conftest import cluster, database  # noqa: F401 - fixtures
 from .batch_support import SECRET, lines, outcomes
-from .queue_support import QueueFleet, end, given, wait_until
+from .queue_support import LONG, QueueFleet, end, given, wait_until
 
 TIMES = ("time", "launch", "job", "worker")
 """What differs from run to run, or is said of workers alone."""
@@ -43,7 +43,7 @@ def results(events):
 def test_the_same_manifest_has_the_same_results_by_workers_as_without(
     fleet, batches, monkeypatch, tmp_path
 ):
-    text = fleet.manifest(4, wait=4)
+    text = fleet.manifest(4, wait=12)
     behaviours = {"v2": "wrong-firmware", "v3": "never"}
     with fleet.hosts(**behaviours) as hosts:
         fleet.enrol("one")
@@ -68,7 +68,7 @@ def test_no_secret_lies_in_the_database_or_its_log(fleet, cluster):  # noqa: F81
     fleet.enrol("one")
     with fleet.hosts(v3="never") as hosts:
         with fleet.worker("one"):
-            status, err = fleet.run(fleet.manifest(3, wait=6))
+            status, err = fleet.run(fleet.manifest(3, wait=12))
         assert len(given(hosts)) == 2
     assert status == 9, err + fleet.log("one")
     everything = cluster.files()
@@ -94,7 +94,7 @@ def test_two_batches_over_one_fleet_launch_each_guest_once(fleet):
         fleet.batch(text, "--resume", "--jobs", "4") as mine,
         fleet.batch(text, "--resume", "--jobs", "4", output=other) as others,
     ):
-        errors = [process.communicate(timeout=100)[1] for process in (mine, others)]
+        errors = [process.communicate(timeout=LONG)[1] for process in (mine, others)]
         packets, told = given(hosts), hosts.report()
     assert {mine.returncode, others.returncode} <= {0, 9}, errors
     assert len(packets) == 10
@@ -144,7 +144,7 @@ def test_a_database_that_forges_neither_makes_nor_breaks_a_launch(fleet, cluster
             fleet.url,
         )
         with fleet.worker("one"):
-            _, err = batch.communicate(timeout=100)
+            _, err = batch.communicate(timeout=LONG)
             wait_until(lambda: _count(cluster, fleet, "procrastinate_jobs") == 0)
         packets = given(hosts)
     assert batch.returncode == 0, err.decode() + fleet.log("one")
@@ -163,7 +163,7 @@ def test_a_worker_takes_no_other_owners_jobs(fleet, cluster):  # noqa: F811 - as
             with fleet.batch(fleet.manifest(1)) as batch:
                 wait_until(lambda: "no job for this worker" in fleet.log("one"))
                 batch.send_signal(signal.SIGINT)
-                _, err = batch.communicate(timeout=30)
+                _, err = batch.communicate(timeout=LONG)
             assert batch.returncode == 130, err
             end(worker)
             assert worker.returncode == 0, fleet.log("one")
@@ -183,7 +183,7 @@ def test_each_machine_has_its_own_limit_and_sigterm_ends_a_worker_in_order(fleet
         assigned = [one for one in fleet.events() if one["event"] == "assigned"]
         assert [one["name"] for one in assigned] == ["v1"]
         batch.send_signal(signal.SIGINT)
-        batch.communicate(timeout=30)
+        batch.communicate(timeout=LONG)
 
 
 def _count(cluster, fleet, table):  # noqa: F811 - as above

@@ -86,10 +86,10 @@ def dispatched(owner, worker, queue, text=WEB1, workers=None, **order):
             order=replace(owner.order, **order),
             report=events.append,
             clock=lambda: owner.now,
-            patience=0.5,
+            patience=100,
         )
         fleet = owner.fleet.check(text)
-        summary = asyncio.run(asyncio.wait_for(desk.run(fleet), 30))
+        summary = asyncio.run(asyncio.wait_for(desk.run(fleet), 300))
         turn = assignments.latest(owner.fingerprint, "web", HOST)
     return summary.results, events, turn
 

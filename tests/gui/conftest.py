@@ -21,6 +21,7 @@ pytest.importorskip("PySide6.QtWidgets", reason="no PySide6 (package PySide6-Ess
 import shiboken6
 from PySide6.QtCore import QCoreApplication, QEvent, QTimer, QTranslator
 from PySide6.QtWidgets import QApplication
+from pytestqt.qtbot import QtBot
 
 from watchword.gui.bindings_check import bindings_problem
 from watchword.gui.bridge import Bridge
@@ -34,6 +35,32 @@ HARMLESS = (
     r"^This plugin does not support"
     r" (raise\(\)|propagateSizeHints\(\)|grabbing the keyboard)"
 )
+
+PATIENCE = 60_000
+"""Milliseconds for which anything is waited for: a machine may have much else to do."""
+
+
+class PatientBot(QtBot):
+    """Waits until what is meant is so; how long that takes is no test's matter."""
+
+    def waitUntil(self, callback, *, timeout=PATIENCE):  # noqa: N802 - pytest-qt's name
+        super().waitUntil(callback, timeout=timeout)
+
+    def waitSignal(self, signal, *, timeout=PATIENCE, **more):  # noqa: N802 - as above
+        return super().waitSignal(signal, timeout=timeout, **more)
+
+    def waitExposed(self, widget, *, timeout=PATIENCE):  # noqa: N802 - as above
+        return super().waitExposed(widget, timeout=timeout)
+
+    def waitActive(self, widget, *, timeout=PATIENCE):  # noqa: N802 - as above
+        return super().waitActive(widget, timeout=timeout)
+
+
+@pytest.fixture
+def qtbot(qapp: QApplication, request: pytest.FixtureRequest) -> PatientBot:
+    """In place of pytest-qt's own, which gives up after five seconds."""
+    del qapp
+    return PatientBot(request)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -76,7 +103,7 @@ def _threads_end() -> Iterator[None]:
     yield
     left = [thread for thread in threading.enumerate() if thread not in before]
     for thread in left:
-        thread.join(1)
+        thread.join(PATIENCE / 1000)
     left = [thread.name for thread in left if thread.is_alive()]
     assert left == [], f"threads that were left running: {left}"
 
@@ -137,7 +164,7 @@ def bridge(qapp: QApplication) -> Iterator[Bridge]:
     del qapp
     made = Bridge()
     yield made
-    assert made.shutdown(), "work that did not stop"
+    assert made.shutdown(PATIENCE / 1000), "work that did not stop"
     made.deleteLater()
 
 

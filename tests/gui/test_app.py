@@ -92,14 +92,14 @@ def started(tmp_path):
 def test_a_signal_ends_an_idle_program_at_once(started, number: signal.Signals) -> None:
     process = started()
     process.send_signal(number)
-    assert process.wait(10) == 130
+    assert process.wait(60) == 130
     assert "Traceback" not in process.stderr.read()
 
 
 def test_a_signal_ends_a_rehearsal_and_leaves_no_socket_behind(started, tmp_path) -> None:
     process = started("--try", delay=600)
     process.send_signal(signal.SIGINT)
-    assert process.wait(10) == 130
+    assert process.wait(60) == 130
     assert "Traceback" not in process.stderr.read()
     assert list(tmp_path.glob("ww-*")) == []
 

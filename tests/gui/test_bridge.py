@@ -117,7 +117,7 @@ def test_cancelled_comes_once_the_work_has_cleaned_up(qtbot, bridge: Bridge) -> 
     listener = Listener(job)
     with qtbot.waitSignal(job.progress):
         pass
-    with qtbot.waitSignal(job.cancelled, timeout=1000):
+    with qtbot.waitSignal(job.cancelled):
         job.cancel()
     assert cleaned == ["up"]
     qtbot.waitUntil(lambda: listener.heard == ["began", "cancelled", "finished"])
@@ -131,10 +131,12 @@ def test_work_that_is_cancelled_before_it_began_never_begins(qtbot, bridge: Brid
 
     loop_is_free = threading.Event()
 
-    async def hold(_report) -> None:
-        loop_is_free.wait(10)
+    async def hold(report) -> None:
+        report("held")
+        loop_is_free.wait(60)
 
-    bridge.submit(hold)
+    with qtbot.waitSignal(bridge.submit(hold).progress):
+        pass  # else both might begin together, before anything is cancelled
     job = bridge.submit(work)
     with qtbot.waitSignal(job.cancelled):
         job.cancel()
@@ -179,7 +181,7 @@ def test_the_end_cancels_what_is_at_work_and_leaves_no_thread(qtbot, busy: bool)
     if busy:
         with qtbot.waitSignal(bridge.submit(work).progress):
             pass
-    assert bridge.shutdown()
+    assert bridge.shutdown(60)
     assert cleaned == (["up"] if busy else [])
     assert not [t for t in threading.enumerate() if t.name == "watchword-work"]
 
@@ -188,7 +190,7 @@ def test_no_signal_comes_after_the_end(qtbot) -> None:
     bridge = Bridge()
     job = bridge.submit(for_ever)
     listener = Listener(job)
-    assert bridge.shutdown()
+    assert bridge.shutdown(60)
     job.cancel()
     qtbot.wait(10)
     assert set(listener.heard) <= {"began"}
@@ -200,10 +202,10 @@ def test_work_that_does_not_stop_does_not_hold_up_the_end(qtbot) -> None:
 
     async def stubborn(report) -> None:
         report("began")
-        go_on.wait(10)
+        go_on.wait(60)
 
     with qtbot.waitSignal(bridge.submit(stubborn).progress):
         pass
     assert not bridge.shutdown(seconds=0.05)
     go_on.set()
-    assert bridge.shutdown()
+    assert bridge.shutdown(60)

@@ -48,7 +48,7 @@ def test_what_has_gathered_is_collected_at_the_next_look(collector):
 
 def test_the_timer_looks(qtbot, collector):
     left = gather(2 * gc.get_threshold()[0])
-    qtbot.waitUntil(lambda: all(one() is None for one in left), timeout=5000)
+    qtbot.waitUntil(lambda: all(one() is None for one in left))
 
 
 def test_little_garbage_is_left_for_later(collector):

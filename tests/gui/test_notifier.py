@@ -94,7 +94,7 @@ def ended(sender: DesktopNotifications) -> bool:
 def test_the_desktop_shows_both_and_takes_neither_for_markup_or_an_option(qtbot, window, desktop):
     sender = DesktopNotifications(window)
     sender.send("--help", "<b>vm1</b>")
-    qtbot.waitUntil(lambda: desktop.exists() and ended(sender), timeout=10_000)
+    qtbot.waitUntil(lambda: desktop.exists() and ended(sender))
     *options, dashes, title, body = desktop.read_text().splitlines()
     assert "--app-name=Watchword" in options
     assert (dashes, title, body) == ("--", "--help", "&lt;b&gt;vm1&lt;/b&gt;")
@@ -117,4 +117,4 @@ def test_a_program_that_can_not_be_started_is_of_no_account(qtbot, window, deskt
     program.write_text("#!/nonexistent/shell\n")
     sender = DesktopNotifications(window)
     sender.send("title", "body")
-    qtbot.waitUntil(lambda: ended(sender), timeout=10_000)
+    qtbot.waitUntil(lambda: ended(sender))

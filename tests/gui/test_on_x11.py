@@ -56,7 +56,7 @@ def environment(program, tmp_path: Path) -> Iterator[dict[str, str]]:
         yield kept | {"DISPLAY": f":{number}", "TMPDIR": str(tmp_path)}
     finally:
         server.terminate()
-        server.wait(20)
+        server.wait(60)
 
 
 @pytest.fixture

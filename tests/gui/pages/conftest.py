@@ -85,7 +85,7 @@ def scene(qtbot, bridge, theme, tmp_path, monkeypatch, request):
         monkeypatch.setattr(module, "make_service", recorded)
 
     def rest(page):
-        qtbot.waitUntil(lambda: not page.work.busy, timeout=20_000)
+        qtbot.waitUntil(lambda: not page.work.busy)
 
     def build(name):
         widget, page = more_scenes.EVERY[name](bridge, tmp_path, rest, SMALLEST)
@@ -101,6 +101,6 @@ def scene(qtbot, bridge, theme, tmp_path, monkeypatch, request):
         if widget is not page:
             widget.done(0)
         page.close()
-    qtbot.waitUntil(lambda: not bridge.busy, timeout=20_000)
+    qtbot.waitUntil(lambda: not bridge.busy)
     for service in services:
         service.close()

@@ -67,7 +67,7 @@ def revealed(secret):
 
 def idle(qtbot, page):
     """Wait until nothing is under way."""
-    qtbot.waitUntil(lambda: not page.work.busy, timeout=10_000)
+    qtbot.waitUntil(lambda: not page.work.busy)
 
 
 def texts(root):

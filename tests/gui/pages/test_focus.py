@@ -30,7 +30,7 @@ FIELDS = (QLineEdit, QComboBox, QPlainTextEdit)
 
 def active(qtbot, widget):
     widget.activateWindow()
-    qtbot.waitUntil(lambda: QApplication.activeWindow() is widget, timeout=10_000)
+    qtbot.waitUntil(lambda: QApplication.activeWindow() is widget)
     return widget
 
 

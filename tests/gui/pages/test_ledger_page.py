@@ -345,7 +345,7 @@ def noted(qtbot, bridge, folder, story, service):
 def verified_with_keyring(qtbot, page):
     page.check.anchor.setChecked(True)
     press(qtbot, page.verifying)
-    qtbot.waitUntil(page.verdict.isVisible, timeout=10_000)
+    qtbot.waitUntil(page.verdict.isVisible)
     idle(qtbot, page)
 
 

@@ -96,4 +96,4 @@ def make_wizard(qtbot, bridge, theme, service):
     yield make
     for wizard in made:
         wizard.close_launch()
-    qtbot.waitUntil(lambda: not bridge.busy, timeout=10_000)
+    qtbot.waitUntil(lambda: not bridge.busy)

@@ -16,8 +16,6 @@ from watchword.core.simulator import SimulatedHost, StartOrder, build_firmware
 
 from ...core.launch.support import profile_policy
 
-LONGEST = 20_000
-
 
 class HostThread:
     """A simulated host in a thread and a loop of its own; everything goes over real sockets."""
@@ -34,7 +32,7 @@ class HostThread:
         self.server = None
 
     def call(self, coroutine):
-        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(20)
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(60)
 
     @property
     def url(self):
@@ -74,7 +72,7 @@ class HostThread:
     def close(self):
         self.call(self.host.__aexit__(None, None, None))
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(20)
+        self._thread.join(60)
         self._loop.close()
         shutil.rmtree(self.home)
 
@@ -109,7 +107,12 @@ class Person:
         return mark is not None and mark.reason.get("code") == "vm-not-started"
 
     def until(self, condition):
-        self.qtbot.waitUntil(condition, timeout=LONGEST)
+        try:
+            self.qtbot.waitUntil(condition)
+        except self.qtbot.TimeoutError:
+            marks = None if self.frame.conductor is None else dict(self.launch.marks)
+            at_work, target = self.frame.conductor_at_work, self.frame._target
+            raise AssertionError(f"{self.page}, at work: {at_work}, {target}, {marks}") from None
 
     def rest(self):
         self.until(lambda: not self.frame.conductor_at_work and self.frame._target is None)

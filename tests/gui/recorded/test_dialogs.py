@@ -136,7 +136,7 @@ def test_a_launch_that_can_not_be_taken_up_without_the_vault_is_left_as_it_is(
     qtbot, bridge, prepared, make_wizard, service
 ):
     prepared.wizard.close_launch()
-    qtbot.waitUntil(lambda: not bridge.busy, timeout=20_000)
+    qtbot.waitUntil(lambda: not bridge.busy)
     service.vaults.close()
     (summary,) = service.summaries()
     person = make_wizard(summary=summary)

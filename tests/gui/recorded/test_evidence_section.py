@@ -20,8 +20,6 @@ from watchword.gui.widgets.tones import Tone
 from ...core.launch.support import PASSPHRASE, Stage, prepared
 from ..widgets.looks import cut_off, nameless
 
-LONGEST = 20_000
-
 
 @pytest.fixture
 def launch_id(office, keys):
@@ -56,16 +54,16 @@ def page(qtbot, bridge, theme, vaults, launch_id):
     made.evidence.set_open(True)
     rest(qtbot, made)
     yield made
-    qtbot.waitUntil(lambda: not bridge.busy, timeout=LONGEST)
+    qtbot.waitUntil(lambda: not bridge.busy)
 
 
 def rest(qtbot, page):
-    qtbot.waitUntil(lambda: not page.work.busy, timeout=LONGEST)
+    qtbot.waitUntil(lambda: not page.work.busy)
 
 
 def press(qtbot, page, button):
     assert button.isVisible()
-    qtbot.waitUntil(button.isEnabled, timeout=LONGEST)
+    qtbot.waitUntil(button.isEnabled)
     qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
     rest(qtbot, page)
 
@@ -73,7 +71,7 @@ def press(qtbot, page, button):
 def dialog_of(qtbot, page, button):
     """The dialog that a button opens, once the vault was looked at."""
     press(qtbot, page, button)
-    qtbot.waitUntil(lambda: page.dialog is not None, timeout=LONGEST)
+    qtbot.waitUntil(lambda: page.dialog is not None)
     return page.dialog
 
 
@@ -86,7 +84,7 @@ def saved(qtbot, page, path):
     dialog = dialog_of(qtbot, page, page.evidence.saving)
     dialog.file.set_path(str(path))
     press(qtbot, page, dialog.agreeing)
-    qtbot.waitUntil(lambda: page.dialog is None or page.dialog.banner.isVisible(), timeout=LONGEST)
+    qtbot.waitUntil(lambda: page.dialog is None or page.dialog.banner.isVisible())
     rest(qtbot, page)
     return dialog
 
@@ -131,7 +129,7 @@ def test_a_saved_document_is_verified_and_says_what_each_statement_rests_on(
     path = tmp_path / "kept.json"
     saved(qtbot, page, path)
     press(qtbot, page, page.evidence.signing)
-    qtbot.waitUntil(page.evidence.copying.isVisible, timeout=LONGEST)
+    qtbot.waitUntil(page.evidence.copying.isVisible)
     rest(qtbot, page)
     signer = page.evidence._signer.digits
     firmware = str(office.firmware)
@@ -222,7 +220,7 @@ def test_a_signing_key_is_made_only_when_it_is_asked_for(qtbot, page, vaults):
     with vaults.opened() as vault:
         vault.remove(SIGNING_KEY_ENTRY)
     press(qtbot, page, page.evidence.signing)
-    qtbot.waitUntil(page.evidence.banner.isVisible, timeout=LONGEST)
+    qtbot.waitUntil(page.evidence.banner.isVisible)
     rest(qtbot, page)
     assert SIGNING_KEY_ENTRY not in vaults.names()
     making = next(b for b in page.evidence.banner.findChildren(QPushButton) if "ake" in b.text())
@@ -247,7 +245,7 @@ def test_what_the_window_saves_and_what_the_command_line_saves_is_the_same(
     assert main(["evidence", "signer", *opening]) == 0
     told = capsys.readouterr().out.split()[0]
     press(qtbot, page, page.evidence.signing)
-    qtbot.waitUntil(lambda: page.evidence._signer.digits == told, timeout=LONGEST)
+    qtbot.waitUntil(lambda: page.evidence._signer.digits == told)
     dialog = dialog_of(qtbot, page, page.evidence.redacting)
     dialog.file.set_path(str(tmp_path / "wr.json"))
     press(qtbot, page, dialog.agreeing)

@@ -18,7 +18,7 @@ from watchword.gui.wizard.recorded_launch import RecordedLaunch
 
 from ...core.launch.support import SECRET, Stage, cek_of, make_profile, prepared, state_of
 from .libvirt_like import FIRMWARE, URL, Daemon
-from .support import LONGEST, Person, ledger_entries
+from .support import Person, ledger_entries
 
 
 class Told:
@@ -61,12 +61,12 @@ def window(qtbot, bridge, theme, tmp_path, service, vaults, earlier):
     with qtbot.waitExposed(made):
         made.show()
     made.activateWindow()
-    qtbot.waitUntil(lambda: made.launching.page is not None, timeout=LONGEST)
+    qtbot.waitUntil(lambda: made.launching.page is not None)
     page = made.launching.page
-    qtbot.waitUntil(lambda: page.guests.currentText() == "vm1", timeout=LONGEST)
+    qtbot.waitUntil(lambda: page.guests.currentText() == "vm1")
     yield made
     made.close_wizard()
-    qtbot.waitUntil(lambda: not bridge.busy, timeout=LONGEST)
+    qtbot.waitUntil(lambda: not bridge.busy)
 
 
 class Clicks:
@@ -77,13 +77,13 @@ class Clicks:
         self.made = []
 
     def on(self, button: QPushButton):
-        self._qtbot.waitUntil(lambda: button.isVisible() and button.isEnabled(), timeout=LONGEST)
+        self._qtbot.waitUntil(lambda: button.isVisible() and button.isEnabled())
         self.made.append(button.text().replace("&", ""))
         self._qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
 
 
 def wizard_of(qtbot, window) -> Person:
-    qtbot.waitUntil(lambda: isinstance(window.wizard, RecordedLaunch), timeout=LONGEST)
+    qtbot.waitUntil(lambda: isinstance(window.wizard, RecordedLaunch))
     window.wizard.frame._dwell = 0
     return Person(qtbot, window.wizard)
 
@@ -145,11 +145,11 @@ def test_the_evidence_page_leads_to_the_launchs_entry_in_the_ledger(qtbot, windo
     person.rest_on("run")
     launch_id = person.launch.id
     person.click(person.wizard.evidence.keeping.ledger)
-    qtbot.waitUntil(lambda: window.wizard is None, timeout=LONGEST)
+    qtbot.waitUntil(lambda: window.wizard is None)
     page = window._pages["Ledger"]
     assert window._stack.currentWidget() is page.widget()
     newest = [e for e in ledger_entries(office.home) if e.launch_id == launch_id][-1]
-    qtbot.waitUntil(lambda: chosen(page) == newest.sequence, timeout=LONGEST)
+    qtbot.waitUntil(lambda: chosen(page) == newest.sequence)
     assert newest.kind.value in ("evidence-made", "report-verified", "launch-running")
 
 
@@ -185,7 +185,7 @@ def test_a_rehearsal_tells_too_and_says_what_it_is(qtbot, window):
     frame._dwell = 0
     qtbot.waitUntil(lambda: frame.conductor is not None and not frame.conductor_at_work)
     frame.take("session")
-    qtbot.waitUntil(lambda: bool(window.notifier.needs), timeout=LONGEST)
+    qtbot.waitUntil(lambda: bool(window.notifier.needs))
     assert window.notifier.needs == [(Need.BLOB, "rehearsal", True)]
 
 
@@ -207,16 +207,16 @@ def test_a_profile_for_a_vm_of_the_host_is_begun_in_the_wizard_and_ends_in_the_f
     Daemon(host).at(service)
     window.launching.choose()
     choices = window.wizard.choices
-    qtbot.waitUntil(lambda: choices.guests.currentText() == "vm1", timeout=LONGEST)
+    qtbot.waitUntil(lambda: choices.guests.currentText() == "vm1")
     choices.host.setText(URL)
     choices.connection.test.click()
-    qtbot.waitUntil(choices.connection.drafting.isVisible, timeout=LONGEST)
-    qtbot.waitUntil(choices.connection.drafting.isEnabled, timeout=LONGEST)
+    qtbot.waitUntil(choices.connection.drafting.isVisible)
+    qtbot.waitUntil(choices.connection.drafting.isEnabled)
     choices.connection.drafting.click()
-    qtbot.waitUntil(lambda: window.wizard is None, timeout=LONGEST)
+    qtbot.waitUntil(lambda: window.wizard is None)
     page = window._pages["Guests"]
     form = page.form
-    qtbot.waitUntil(form.isVisible, timeout=LONGEST)
-    qtbot.waitUntil(lambda: not page.work.busy, timeout=LONGEST)
+    qtbot.waitUntil(form.isVisible)
+    qtbot.waitUntil(lambda: not page.work.busy)
     assert form.document()["host"] == URL
     assert FIRMWARE in "\n".join(form.host.findings.sentences)

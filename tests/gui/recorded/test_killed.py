@@ -114,7 +114,7 @@ def window(office, tmp_path, pinned):
     yield start
     for process in started:
         process.kill()
-        process.communicate(timeout=20)
+        process.communicate(timeout=60)
 
 
 def recorded(office):

@@ -61,10 +61,10 @@ def page(qtbot, bridge, theme, service):
     made.resize(960, 700)
     with qtbot.waitExposed(made):
         made.show()
-    with qtbot.waitSignal(made.loaded, timeout=10_000):
+    with qtbot.waitSignal(made.loaded):
         made.refresh()
     yield made
-    qtbot.waitUntil(lambda: not bridge.busy, timeout=20_000)
+    qtbot.waitUntil(lambda: not bridge.busy)
 
 
 def choose(page, launch_id):
@@ -72,7 +72,7 @@ def choose(page, launch_id):
 
 
 def idle(qtbot, page):
-    qtbot.waitUntil(lambda: page.actions_row._job is None, timeout=20_000)
+    qtbot.waitUntil(lambda: page.actions_row._job is None)
 
 
 def test_each_launch_is_a_row_with_its_state_in_words(launches, page):
@@ -119,9 +119,7 @@ def test_a_launch_is_abandoned_with_a_typed_reason_alone(qtbot, office, launches
     assert not dialog.agreeing.isEnabled()
     qtbot.keyClicks(dialog.reason, "the host was reinstalled")
     qtbot.mouseClick(dialog.agreeing, Qt.MouseButton.LeftButton)
-    qtbot.waitUntil(
-        lambda: state_of(office, launches["waiting"]) is LaunchState.ABANDONED, timeout=20_000
-    )
+    qtbot.waitUntil(lambda: state_of(office, launches["waiting"]) is LaunchState.ABANDONED)
     idle(qtbot, page)
     qtbot.waitUntil(page.banner.isVisible)
     assert office.vault_entries().isdisjoint({f"launch/{launches['waiting']}/tek"})
@@ -130,7 +128,7 @@ def test_a_launch_is_abandoned_with_a_typed_reason_alone(qtbot, office, launches
 def test_a_host_that_is_gone_is_told_as_an_error(qtbot, launches, page):
     choose(page, launches["running"])
     qtbot.mouseClick(page.actions_row.status, Qt.MouseButton.LeftButton)
-    qtbot.waitUntil(page.banner.isVisible, timeout=20_000)
+    qtbot.waitUntil(page.banner.isVisible)
     assert "Code: host-" in page.banner.report
     idle(qtbot, page)
 
@@ -140,7 +138,7 @@ def test_evidence_is_kept_in_each_form(qtbot, launches, page, tmp_path, form):
     choose(page, launches["running"])
     path = tmp_path / f"kept{form.ending}"
     page.actions_row.keep_evidence(launches["running"], form, str(path))
-    qtbot.waitUntil(page.banner.isVisible, timeout=20_000)
+    qtbot.waitUntil(page.banner.isVisible)
     start = {EvidenceForm.JSON: b"{", EvidenceForm.HTML: b"<!DOCTYPE", EvidenceForm.PDF: b"%PDF"}
     assert path.read_bytes().startswith(start[form])
     assert path.stat().st_mode & 0o777 == 0o600

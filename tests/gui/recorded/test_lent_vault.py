@@ -12,7 +12,7 @@ from watchword.core.vault.vault import Vault
 from watchword.gui.lent_vault import LentVault
 
 from ...core.launch.support import ENTRY
-from .support import LONGEST, accept, begin
+from .support import accept, begin
 
 MAKING = {"create", "open", "in_memory"}
 
@@ -60,7 +60,7 @@ def test_at_the_end_of_a_launch_the_keyring_is_written_to_beside_the_loop(
     accept(person)
     assert threads == []
     person.wizard.close_launch()
-    qtbot.waitUntil(lambda: not bridge.busy, timeout=LONGEST)
+    qtbot.waitUntil(lambda: not bridge.busy)
     assert len(threads) == 1
     assert bridge._thread.name not in threads
 
@@ -76,5 +76,5 @@ def test_what_goes_wrong_with_that_note_is_told_in_the_list(
     begin(person, host.url)
     accept(person)
     person.wizard.close_launch()
-    qtbot.waitUntil(lambda: not bridge.busy, timeout=LONGEST)
+    qtbot.waitUntil(lambda: not bridge.busy)
     assert service.note == "The keyring is locked. It did not open."

@@ -106,7 +106,7 @@ def person(qtbot, bridge, theme, vaults, keys, disk, office, short_folder):
     yield make_person
     for wizard in made:
         wizard.close_launch()
-    qtbot.waitUntil(lambda: not bridge.busy, timeout=10_000)
+    qtbot.waitUntil(lambda: not bridge.busy)
 
 
 def to_the_end(person):
@@ -170,7 +170,7 @@ def test_while_the_guest_runs_it_is_said_what_is_waited_for_and_cancel_ends_it_a
     one.until(lambda: "GRUB loading" in page.console.toPlainText())
     assert one.closed == []
     one.click(one.row.other)
-    one.qtbot.waitUntil(lambda: not one.frame.conductor_at_work, timeout=1000)
+    one.qtbot.waitUntil(lambda: not one.frame.conductor_at_work)
     assert len(one.closed) == 1
     assert "Cancelled" in one.row.note.text()
     assert not one.launch.facts
@@ -384,7 +384,7 @@ def test_a_real_guest_opens_its_disk_in_the_window_and_no_qemu_is_left(
     one = person(new_run=partial(QemuRun, keys=keys))
     rehearse_really(qtbot, one, real_guest)
     page = one.wizard.evidence
-    qtbot.waitUntil(lambda: page.outcome is not None, timeout=60_000)
+    qtbot.waitUntil(lambda: page.outcome is not None)
     one.rest_on("run")
     assert page.banner.report.startswith("Unlocked")
     assert page.outcome.sighting.verdict is Verdict.UNLOCKED
@@ -399,7 +399,7 @@ def test_cancel_leaves_no_qemu_within_a_second(qtbot, person, keys, real_guest):
     rehearse_really(qtbot, one, real_guest)
     one.until(lambda: one.wizard.evidence.run is not None and one.wizard.evidence.run.watching)
     one.click(one.row.other)
-    qtbot.waitUntil(lambda: not children_with("qemu-system"), timeout=1000)
+    qtbot.waitUntil(lambda: not children_with("qemu-system"))
     one.rest()
 
 
@@ -412,7 +412,7 @@ def test_one_comes_back_to_the_page_from_which_it_was_opened(
         window.show()
     window.show_page(1)
     page = window._pages["Guests"]
-    qtbot.waitUntil(lambda: len(page.list.cards) == 1, timeout=10_000)
+    qtbot.waitUntil(lambda: len(page.list.cards) == 1)
     page.list.cards[0].button.click()
     page.view.rehearse.click()
     assert isinstance(window.wizard, QemuRehearsal)
@@ -420,7 +420,7 @@ def test_one_comes_back_to_the_page_from_which_it_was_opened(
     window.wizard.frame.row.leaving.click()
     assert window.wizard is None
     assert window._stack.currentWidget() is page
-    qtbot.waitUntil(lambda: not bridge.busy, timeout=10_000)
+    qtbot.waitUntil(lambda: not bridge.busy)
 
 
 def test_an_error_of_the_rehearsals_own_ends_it(person):

@@ -18,8 +18,6 @@ from watchword.gui.widgets.tones import Tone
 
 from ...core.launch.support import cek_of, state_of
 
-LONGEST = 20_000
-
 
 class LiesAboutTheState(Attack):
     """Says that the guest runs, whatever it does."""
@@ -95,23 +93,23 @@ def page(qtbot, bridge, theme, service, launch_id):
     made.resize(960, 700)
     with qtbot.waitExposed(made):
         made.show()
-    with qtbot.waitSignal(made.loaded, timeout=LONGEST):
+    with qtbot.waitSignal(made.loaded):
         made.refresh()
     assert made.selected.id == launch_id
     yield made
-    qtbot.waitUntil(lambda: not bridge.busy, timeout=LONGEST)
+    qtbot.waitUntil(lambda: not bridge.busy)
 
 
 def begin(qtbot, page, button):
-    qtbot.waitUntil(lambda: button.isVisible() and button.isEnabled(), timeout=LONGEST)
+    qtbot.waitUntil(lambda: button.isVisible() and button.isEnabled())
     qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
-    qtbot.waitUntil(lambda: page.actions_row._job is not None, timeout=LONGEST)
+    qtbot.waitUntil(lambda: page.actions_row._job is not None)
 
 
 def press(qtbot, page, button):
     begin(qtbot, page, button)
-    qtbot.waitUntil(lambda: page.actions_row._job is None, timeout=LONGEST)
-    qtbot.waitUntil(page.banner.isVisible, timeout=LONGEST)
+    qtbot.waitUntil(lambda: page.actions_row._job is None)
+    qtbot.waitUntil(page.banner.isVisible)
 
 
 def kinds(office, launch_id):
@@ -145,7 +143,7 @@ def test_a_guest_is_stopped_and_then_only_the_host_says_that_it_is_paused(
     assert host.machine.run_state == "paused"
     assert state_of(office, launch_id) is LaunchState.STOPPED
     assert kinds(office, launch_id)[-1] == "guest-stopped"
-    qtbot.waitUntil(lambda: not page.actions_row.stop.isVisible(), timeout=LONGEST)
+    qtbot.waitUntil(lambda: not page.actions_row.stop.isVisible())
     press(qtbot, page, page.actions_row.status)
     assert page.banner.tone is Tone.WARN
     assert "paused" in page.banner.report
@@ -209,13 +207,13 @@ def test_a_host_that_says_nothing_is_left_when_the_owner_cancels(
     stalls = host.server._attack = Stalls()
     before = kinds(office, launch_id)
     begin(qtbot, page, getattr(page.actions_row, which))
-    qtbot.waitUntil(stalls.held.is_set, timeout=LONGEST)
+    qtbot.waitUntil(stalls.held.is_set)
     line = page.actions_row.line
     assert line.isVisible()
     assert not page.actions_row.status.isEnabled()
     page.actions_row.line.cancelled.emit()
-    qtbot.waitUntil(lambda: page.actions_row._job is None, timeout=LONGEST)
-    qtbot.waitUntil(stalls.left.is_set, timeout=LONGEST)
+    qtbot.waitUntil(lambda: page.actions_row._job is None)
+    qtbot.waitUntil(stalls.left.is_set)
     assert not line.isVisible()
     assert kinds(office, launch_id) == before
     assert state_of(office, launch_id) is LaunchState.RUNNING

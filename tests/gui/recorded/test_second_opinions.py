@@ -15,7 +15,7 @@ from watchword.gui.widgets.copy_button import CopyButton
 
 from ...core.launch.support import SECRET
 from ..widgets.looks import cut_off, nameless
-from .support import LONGEST, accept, begin
+from .support import accept, begin
 from .test_wizard_looks import SMALLEST, settled
 
 
@@ -137,12 +137,12 @@ def test_a_launch_that_is_over_is_checked_from_the_list(qtbot, bridge, service, 
     actions = page.actions_row
     assert actions.evidence.isVisible()
     actions.doubt()
-    qtbot.waitUntil(lambda: dialog_of(actions) is not None, timeout=LONGEST)
+    qtbot.waitUntil(lambda: dialog_of(actions) is not None)
     dialog = dialog_of(actions)
     assert len(dialog.view.commands) > 5
     assert settled(dialog, nameless) == settled(dialog, cut_off) == []
     dialog.view.saveWanted.emit(str(tmp_path / "files"))
-    qtbot.waitUntil(dialog.view.saved.isVisible, timeout=LONGEST)
+    qtbot.waitUntil(dialog.view.saved.isVisible)
     assert (tmp_path / "files" / "packet.bin").exists()
     dialog.reject()
 

@@ -19,7 +19,7 @@ from watchword.gui.wizard.remedy_panel import RemedyPanel
 
 from ...core.launch.support import SECRET, cek_of, make_profile, state_of
 from ..widgets.looks import cut_off, nameless
-from .support import LONGEST, accept, begin, find_vm
+from .support import accept, begin, find_vm
 
 ES = "nodbg,noks,es,nosend,sev,min-api=0.17"
 ES_GUEST = {"technology": "sev-es", "policy": ES, "vcpus": 2, "cpu": "EPYC-Milan"}
@@ -144,7 +144,7 @@ def test_a_refused_launch_that_is_taken_up_again_offers_the_same(
     person = refuse(**STARTED, vcpus=3)
     first = person.launch.id
     person.wizard.close_launch()
-    qtbot.waitUntil(lambda: not bridge.busy, timeout=LONGEST)
+    qtbot.waitUntil(lambda: not bridge.busy)
     (summary,) = service.summaries()
     person = make_wizard(summary=summary)
     person.rest_on("measurement")

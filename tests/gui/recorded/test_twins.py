@@ -26,8 +26,6 @@ from watchword.gui.pages.vault_page import VaultPage
 from ...core.launch.support import PASSPHRASE
 from .support import ledger_entries
 
-LONGEST = 20_000
-
 
 @pytest.fixture
 def opening(tmp_path):
@@ -48,16 +46,16 @@ def show(qtbot, bridge, theme):
         return page
 
     yield shown
-    qtbot.waitUntil(lambda: not bridge.busy, timeout=LONGEST)
+    qtbot.waitUntil(lambda: not bridge.busy)
 
 
 def rest(qtbot, page):
-    qtbot.waitUntil(lambda: not page.work.busy, timeout=LONGEST)
+    qtbot.waitUntil(lambda: not page.work.busy)
 
 
 def press(qtbot, page, button):
     assert button.isVisible()
-    qtbot.waitUntil(button.isEnabled, timeout=LONGEST)
+    qtbot.waitUntil(button.isEnabled)
     qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
     rest(qtbot, page)
 
@@ -179,7 +177,7 @@ def test_a_platform_gets_the_same_verdict_and_leaves_no_entry(
     seen = []
     page.tree.show_report = seen.append
     qtbot.mouseClick(page.checking, Qt.MouseButton.LeftButton)
-    qtbot.waitUntil(lambda: page._job is None and bool(seen), timeout=LONGEST)
+    qtbot.waitUntil(lambda: page._job is None and bool(seen))
     capsys.readouterr()
     assert main(["platform", "verify", str(chain), "--json"]) == 3
     report = json.loads(capsys.readouterr().out)

@@ -20,7 +20,7 @@ from watchword.gui.wizard.try_it_now import TryItNow
 
 # For the attacks that consist of making the owner wait.
 SHORT = HostLimits(connect_seconds=5, greeting_seconds=1.0, command_seconds=0.75, inject_seconds=1)
-LONGEST = 20_000
+LONGEST = 60_000
 
 
 @pytest.fixture(scope="session")

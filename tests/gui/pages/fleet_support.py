@@ -19,7 +19,13 @@ from .support import CHEAP
 
 __all__ = ["PASSPHRASE", "SECRET"]
 
-LONGEST = 60_000
+FLEET = 4
+"""Where the page is in the sidebar."""
+
+
+def launches(room):
+    """What the records know."""
+    return room.launches.summaries()
 
 
 class FleetRoom:
@@ -76,7 +82,7 @@ class Operator:
         self._ended += not self.page.run.running
 
     def until(self, condition):
-        self.qtbot.waitUntil(condition, timeout=LONGEST)
+        self.qtbot.waitUntil(condition)
 
     def open(self, path):
         """Have a manifest checked."""

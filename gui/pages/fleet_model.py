@@ -6,25 +6,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import IntEnum
-from typing import Any, Final
+from typing import Final
 
-from PySide6.QtCore import (
-    QAbstractTableModel,
-    QModelIndex,
-    QObject,
-    QPersistentModelIndex,
-    Qt,
-    Signal,
-)
+from PySide6.QtCore import QCoreApplication, QObject, Qt, Signal
 
 from ..fleet_service import PlannedLaunch
 from ..widgets.escape import tool_tip
-from ..widgets.icons import tone_icon
+from ..widgets.state_badge import Look
 from .fleet_rows import FleetRow, natural, short
 from .fleet_words import Standing
-
-Index = QModelIndex | QPersistentModelIndex
-_NOWHERE: Final = QModelIndex()
+from .titled_table import NOWHERE, TitledTable
 
 
 class Column(IntEnum):
@@ -50,7 +41,21 @@ _CHANGING: Final = (Column.STATE, Column.LAUNCH, Column.WHY)
 """Columns in which events change something."""
 
 
-class FleetModel(QAbstractTableModel):
+def _titles() -> dict[int, str]:
+    def say(text: str) -> str:
+        return QCoreApplication.translate("FleetModel", text)
+
+    return {
+        Column.NAME: say("Launch"),
+        Column.STATE: say("State"),
+        Column.GUEST: say("Guest"),
+        Column.HOST: say("Host"),
+        Column.LAUNCH: say("Record"),
+        Column.WHY: say("Why"),
+    }
+
+
+class FleetModel(TitledTable):
     """Rows in the manifest's order, or sorted, of which those are shown that a filter lets
     through. ``counted`` comes once for all that was taken in together.
 
@@ -60,7 +65,7 @@ class FleetModel(QAbstractTableModel):
     counted = Signal()
 
     def __init__(self, parent: QObject | None = None) -> None:
-        super().__init__(parent)
+        super().__init__(_titles(), Column.STATE, parent)
         self._rows: list[FleetRow] = []
         self._by_name: dict[str, FleetRow] = {}
         self._shown: list[FleetRow] = []
@@ -69,14 +74,6 @@ class FleetModel(QAbstractTableModel):
         self._standing: Standing | None = None
         self._sorted: Column | None = None
         self._falling = False
-        self._titles = {
-            Column.NAME: self.tr("Launch"),
-            Column.STATE: self.tr("State"),
-            Column.GUEST: self.tr("Guest"),
-            Column.HOST: self.tr("Host"),
-            Column.LAUNCH: self.tr("Record"),
-            Column.WHY: self.tr("Why"),
-        }
 
     # -- what is in it -------------------------------------------------------------
 
@@ -176,7 +173,7 @@ class FleetModel(QAbstractTableModel):
         fresh = [row for row in wanted if row.number not in there]
         if fresh:
             end = len(self._shown)
-            self.beginInsertRows(_NOWHERE, end, end + len(fresh) - 1)
+            self.beginInsertRows(NOWHERE, end, end + len(fresh) - 1)
             self._shown = self._shown + fresh
             self.endInsertRows()
         if self._shown != wanted:
@@ -192,7 +189,7 @@ class FleetModel(QAbstractTableModel):
             first = last
             while first > 0 and self._shown[first - 1].number not in keep:
                 first -= 1
-            self.beginRemoveRows(_NOWHERE, first, last)
+            self.beginRemoveRows(NOWHERE, first, last)
             del self._shown[first : last + 1]
             self.endRemoveRows()
             last = first - 1
@@ -208,36 +205,14 @@ class FleetModel(QAbstractTableModel):
 
     # -- what Qt asks ----------------------------------------------------------------
 
-    def rowCount(self, parent: Index = _NOWHERE) -> int:
-        """Of the launches that are shown."""
-        return 0 if parent.isValid() else len(self._shown)
+    def _count(self) -> int:
+        return len(self._shown)
 
-    def columnCount(self, parent: Index = _NOWHERE) -> int:
-        """Always the same."""
-        return 0 if parent.isValid() else len(Column)
+    def _cell(self, row: int, column: int) -> str:
+        return _CELLS[Column(column)](self._shown[row])
 
-    def headerData(
-        self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole
-    ) -> object:
-        """The titles."""
-        if orientation is Qt.Orientation.Horizontal and role == Qt.ItemDataRole.DisplayRole:
-            return self._titles[Column(section)]
-        if role == Qt.ItemDataRole.TextAlignmentRole:
-            return int(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
-        return None
+    def _look(self, row: int) -> Look:
+        return self._shown[row].look
 
-    def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
-        """A cell: its words, its icon, and for screen readers the row in a sentence."""
-        row = self.row(index.row())
-        if row is None:
-            return None
-        column = Column(index.column())
-        if role == Qt.ItemDataRole.DisplayRole:
-            return _CELLS[column](row)
-        if role == Qt.ItemDataRole.DecorationRole and column is Column.STATE:
-            return tone_icon(row.look.icon, row.look.tone)
-        if role == Qt.ItemDataRole.AccessibleTextRole:
-            return ", ".join(filter(None, (cell(row) for cell in _CELLS.values())))
-        if role == Qt.ItemDataRole.ToolTipRole:
-            return tool_tip(_CELLS[column](row))
-        return None
+    def _tip(self, row: int, column: int) -> str:
+        return tool_tip(self._cell(row, column))

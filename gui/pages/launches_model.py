@@ -7,28 +7,17 @@ from collections.abc import Callable, Sequence
 from enum import IntEnum
 from typing import Final
 
-from PySide6.QtCore import (
-    QAbstractTableModel,
-    QCoreApplication,
-    QDateTime,
-    QLocale,
-    QModelIndex,
-    QObject,
-    QPersistentModelIndex,
-    Qt,
-)
+from PySide6.QtCore import QCoreApplication, QDateTime, QLocale, QObject, Qt
 
 from watchword.core.launch.record import LaunchState
 from watchword.core.launch.store import LaunchSummary
 
 from ..widgets.escape import shown_line
-from ..widgets.icons import tone_icon
 from ..widgets.simulated import simulated_word
 from ..widgets.state_badge import Look
 from ..widgets.tones import Tone
+from .titled_table import TitledTable
 
-Index = QModelIndex | QPersistentModelIndex
-_NOWHERE: Final = QModelIndex()
 _WIDEST: Final = 120
 """Characters of a cell."""
 
@@ -81,22 +70,28 @@ def local_time(text: str) -> str:
     return QLocale().toString(when.toLocalTime(), QLocale.FormatType.ShortFormat)
 
 
-class LaunchesModel(QAbstractTableModel):
+def _titles() -> dict[int, str]:
+    def say(text: str) -> str:
+        return QCoreApplication.translate("LaunchesModel", text)
+
+    return {
+        Column.STATE: say("State"),
+        Column.GUEST: say("Guest"),
+        Column.HOST: say("Host"),
+        Column.BEGUN: say("Begun"),
+        Column.WAITS: say("Waits for"),
+    }
+
+
+class LaunchesModel(TitledTable):
     """All launches, of which those are shown that the filter lets through."""
 
     def __init__(self, parent: QObject | None = None) -> None:
-        super().__init__(parent)
+        super().__init__(_titles(), Column.STATE, parent)
         self._all: list[tuple[LaunchSummary, str]] = []
         self._rows: list[LaunchSummary] = []
         self._words = ""
         self._only_open = False
-        self._titles = {
-            Column.STATE: self.tr("State"),
-            Column.GUEST: self.tr("Guest"),
-            Column.HOST: self.tr("Host"),
-            Column.BEGUN: self.tr("Begun"),
-            Column.WAITS: self.tr("Waits for"),
-        }
 
     # -- what is in it -------------------------------------------------------------
 
@@ -135,40 +130,17 @@ class LaunchesModel(QAbstractTableModel):
 
     # -- what Qt asks ----------------------------------------------------------------
 
-    def rowCount(self, parent: Index = _NOWHERE) -> int:
-        """Of the launches that are shown."""
-        return 0 if parent.isValid() else len(self._rows)
+    def _count(self) -> int:
+        return len(self._rows)
 
-    def columnCount(self, parent: Index = _NOWHERE) -> int:
-        """Always the same."""
-        return 0 if parent.isValid() else len(Column)
+    def _cell(self, row: int, column: int) -> str:
+        return _CELLS[Column(column)](self._rows[row])
 
-    def headerData(
-        self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole
-    ) -> object:
-        """The titles."""
-        if orientation is Qt.Orientation.Horizontal and role == Qt.ItemDataRole.DisplayRole:
-            return self._titles[Column(section)]
-        if role == Qt.ItemDataRole.TextAlignmentRole:
-            return int(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
-        return None
+    def _look(self, row: int) -> Look:
+        return state_look(self._rows[row].state)
 
-    def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> object:
-        """A cell: its words, its icon, and for screen readers the row in a sentence."""
-        one = self.summary(index.row())
-        if one is None:
-            return None
-        column = Column(index.column())
-        if role == Qt.ItemDataRole.DisplayRole:
-            return _CELLS[column](one)
-        if role == Qt.ItemDataRole.DecorationRole and column is Column.STATE:
-            look = state_look(one.state)
-            return tone_icon(look.icon, look.tone)
-        if role == Qt.ItemDataRole.AccessibleTextRole:
-            return ", ".join(filter(None, (cell(one) for cell in _CELLS.values())))
-        if role == Qt.ItemDataRole.ToolTipRole:
-            return shown_line(one.id) if column is Column.GUEST else None
-        return None
+    def _tip(self, row: int, column: int) -> str | None:
+        return shown_line(self._rows[row].id) if column == Column.GUEST else None
 
 
 def _state(one: LaunchSummary) -> str:

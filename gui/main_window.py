@@ -54,6 +54,7 @@ class MainWindow(QMainWindow):
         self._seen = False
         self._only_trying = False
         self._comes_back = False
+        self._anyway = False
         self.setWindowTitle("Watchword")
         self.start = self._start_page()
         self.launching = self._launching()
@@ -328,7 +329,7 @@ class MainWindow(QMainWindow):
 
     def closeEvent(self, event: QCloseEvent) -> None:
         """Ask only while a secret is on its way or a fleet is; else the window just closes."""
-        question = self._closing_question()
+        question = None if self._anyway else self._closing_question()
         if question is not None:
             event.ignore()
             self.closing.ask(question)
@@ -362,6 +363,16 @@ class MainWindow(QMainWindow):
                 self.tr("&Close anyway"),
                 self._close_anyway,
             )
+        if "images" in vars(self) and self.images.rekeying:
+            return ClosingQuestion(
+                self.tr("An image is being given another boot key"),
+                self.tr(
+                    "If you close Watchword now, it is left half done: the image opens with what"
+                    " the vault has, and the same order goes on where it was."
+                ),
+                self.tr("&Close anyway"),
+                self._close_anyway,
+            )
         fleet = self._fleet
         if fleet is not None and fleet.run.running:
             return ClosingQuestion(
@@ -377,5 +388,6 @@ class MainWindow(QMainWindow):
 
     @Slot()
     def _close_anyway(self) -> None:
+        self._anyway = True
         self.close_wizard()
         self.close()

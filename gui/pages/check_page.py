@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import cast
 
@@ -12,7 +13,7 @@ from PySide6.QtWidgets import QCheckBox, QPushButton, QWidget
 from watchword.core.errors import WatchwordError
 from watchword.core.hosts.locality import LOCAL_WARNING
 
-from ..asking import ask_async
+from ..asking import Then, ask_async
 from ..bridge import Bridge, Job
 from ..launch_service import LaunchService
 from ..platform_check import Checked, ToCheck, check_platform
@@ -82,6 +83,8 @@ class CheckPage(PageFrame):
         self.banner = Banner()
         self.tree = ChainTree()
         self.tester.drafted.connect(self.profileWanted)
+        for changed in (self.host.textChanged, self.files.changed):
+            changed.connect(self._forget)
         self._lay_out()
 
     def _lay_out(self) -> None:
@@ -122,6 +125,13 @@ class CheckPage(PageFrame):
         )
 
     @Slot()
+    def _forget(self) -> None:
+        """A verdict is about what was given then."""
+        self._cancel()
+        self.banner.clear()
+        self.result.hide()
+
+    @Slot()
     def check(self) -> None:
         """Gather the certificates, and judge them."""
         if self._job is not None or not self.url.judge():
@@ -139,7 +149,11 @@ class CheckPage(PageFrame):
         self.line.begin(self.tr("Gathering the certificates, and checking every signature…"))
         self.checking.setEnabled(False)
         work = partial(check_platform, self._service, what)
-        self._job = ask_async(self._bridge, self, work, self._show, self._fail)
+        show, fail = (
+            partial(self._hear, wanted, self._show),
+            partial(self._hear, wanted, self._fail),
+        )
+        self._job = ask_async(self._bridge, self, work, show, fail)
         self._job.finished.connect(self._end)
 
     @Slot()
@@ -152,6 +166,11 @@ class CheckPage(PageFrame):
         self._job = None
         self.line.end()
         self.checking.setEnabled(True)
+
+    def _hear(self, asked: Wanted, then: Then, answer: object) -> None:
+        """An answer counts while what was asked about is still what stands here."""
+        if replace(self._wanted(), ask_amd=asked.ask_amd) == asked:
+            then(answer)
 
     def _fail(self, error: object) -> None:
         self.banner.show_error(cast("WatchwordError", error))

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
-from PySide6.QtCore import Signal, Slot
+from PySide6.QtCore import Qt, QTimer, Signal, Slot
 from PySide6.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from watchword.core.watch.approvals import PendingApproval
@@ -53,6 +53,7 @@ class QuestionCard(Section):
             button.setAccessibleName(words.format(guest=shown_line(question.guest, 80)))
             row.addWidget(button)
         row.addStretch(1)
+        self.body.addSpacing(SMALL)
         self.body.addLayout(row)
         self.allowing.clicked.connect(lambda _checked=False: self.decided.emit(True))
         self.refusing.clicked.connect(lambda _checked=False: self.decided.emit(False))
@@ -67,6 +68,7 @@ class WatchQuestions(Foldable):
         super().__init__(self.tr("Questions of a watch"), parent)
         self._work, self._dialogs, self._window = work, dialogs, window
         self.cards: list[QuestionCard] = []
+        self._due = False
         self.settings = PathField(
             self.tr("Settings of the &watch, as in watchword --watch WATCH.toml"),
             purpose="watch",
@@ -74,27 +76,52 @@ class WatchQuestions(Foldable):
         )
         self._said = TextLabel(quiet=True)
         self._said.hide()
+        self.again = QPushButton(self.tr("Look a&gain"))
+        self.again.setAutoDefault(True)
+        self.again.clicked.connect(self.look)
+        self.again.hide()
         self._list = QVBoxLayout()
         self._list.setSpacing(NORMAL)
         self.body.setSpacing(NORMAL)
         self.body.addWidget(self.settings)
         self.body.addWidget(self._said)
         self.body.addLayout(self._list)
+        self.body.addWidget(self.again, 0, Qt.AlignmentFlag.AlignLeft)
         self.settings.pathChanged.connect(self._path_changed)
         self.settings.edit.editingFinished.connect(self._path_typed)
         self.toggled.connect(self.look)
+        self._work.busyChanged.connect(self._follow_work)
 
     @Slot()
     def look(self) -> None:
-        """Look again at what waits for an answer."""
+        """Look again at what waits for an answer, at once or when nothing else is under way."""
         path = self.settings.path
         if not self.opened or not path:
             return
-        words = self.tr("Looking for questions…")
-        self._work.start(words, partial(questions_of, path), self.show_questions)
+        words, call = self.tr("Looking for questions…"), partial(questions_of, path)
+        self._due = not self._work.start(words, call, partial(self._show_of, path))
+
+    @Slot(bool)
+    def _follow_work(self, busy: bool) -> None:
+        for button in self._buttons():
+            button.setEnabled(not busy)
+        if self._due and not busy:
+            self._due = False
+            QTimer.singleShot(0, self, self.look)
+
+    def _buttons(self) -> list[QPushButton]:
+        return [self.again, *(one for card in self.cards for one in (card.allowing, card.refusing))]
+
+    def _show_of(self, path: str, questions: Sequence[PendingApproval]) -> None:
+        """Show what one watch asks, unless another one was chosen meanwhile."""
+        if path == self.settings.path:
+            self.show_questions(questions)
+        else:
+            self.look()
 
     def show_questions(self, questions: Sequence[PendingApproval]) -> None:
         """Show these in place of those before."""
+        self.again.show()
         empty_out(self._list)
         self.cards = []
         for question in questions:
@@ -108,7 +135,8 @@ class WatchQuestions(Foldable):
     @Slot(str)
     def _path_changed(self) -> None:
         self.show_questions(())
-        self._said.hide()
+        for widget in (self._said, self.again):
+            widget.hide()
         if not self.settings.edit.isModified():
             self.look()
 
@@ -120,9 +148,9 @@ class WatchQuestions(Foldable):
     def _decide(self, question: PendingApproval, allow: bool) -> None:
         path = self.settings.path
         call = partial(answer, path, question.id, allow=allow)
-        words = self.tr("Writing the decision…")
+        words, show = self.tr("Writing the decision…"), partial(self._show_of, path)
         if not allow:
-            self._work.start(words, call, self.show_questions)
+            self._work.start(words, call, show)
             return
         dialog = ConfirmDialog(
             self.tr("Allow this firmware?"),
@@ -133,5 +161,5 @@ class WatchQuestions(Foldable):
             self.tr("&Allow it"),
             self._window,
         )
-        dialog.agreed.connect(lambda: self._dialogs.do(words, call, self.show_questions))
+        dialog.agreed.connect(lambda: self._dialogs.do(words, call, show))
         self._dialogs.open(dialog)

@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 from PySide6.QtCore import Signal
@@ -73,7 +74,7 @@ class CauseCard(Section):
         """Show it with the launches that have it by now."""
         example, names = cause.example, cause.names
         what = outcome_look(cause.outcome).word
-        self._title.say(f"{what} ({len(names)}): {example.title}")
+        self._title.say(f"{what} ({len(names)}): {example.title.removeprefix(f'{what}: ')}")
         self._message.say(f"{names[0]}: {example.message}")
         self._remedy.say(example.remedy)
         more = len(names) - _MOST_NAMED
@@ -125,10 +126,18 @@ class FleetCauses(QWidget):
             if key in self.cards:
                 self.cards[key].show_cause(cause)
             else:
-                card = self.cards[key] = CauseCard(cause)
-                card.showWanted.connect(self.showWanted)
-                self._list.insertWidget(place, card)
+                self.cards[key] = CauseCard(cause)
+                self.cards[key].showWanted.connect(self.showWanted)
+            if self._list.indexOf(self.cards[key]) != place:
+                self._list.insertWidget(place, self.cards[key])
+        self._order_keys(told)
         more = len(causes) - len(told)
         self._more.say(self.tr("And {n} other causes, each rarer.").format(n=more))
         self._more.setVisible(more > 0)
         self.setVisible(bool(causes))
+
+    def _order_keys(self, told: Iterable[tuple[Outcome, str]]) -> None:
+        """The Tab key goes from one to the next as they are seen."""
+        buttons = [self.cards[key].showing for key in told]
+        for first, second in pairwise(buttons):
+            QWidget.setTabOrder(first, second)

@@ -21,7 +21,7 @@ from watchword.core.guest.problems import Problem, shown_path
 
 from ..widgets.copy_button import CopyButton
 from ..widgets.escape import shown_line
-from ..widgets.fonts import NORMAL
+from ..widgets.fonts import NORMAL, SMALL
 from ..widgets.section import Section
 from ..widgets.text_label import TextLabel
 from .launches_rows import CalmRows
@@ -64,7 +64,7 @@ class ProblemTable(QTableWidget):
             texts = (line, shown_path(one.path), shown_line(one.sentence, _LONGEST))
             for column, text in enumerate(texts):
                 item = QTableWidgetItem(text)
-                item.setTextAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignTop)
+                item.setTextAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
                 item.setData(Qt.ItemDataRole.AccessibleTextRole, shown_line(str(one), _LONGEST))
                 self.setItem(row, column, item)
         self._fit()
@@ -82,6 +82,8 @@ class ProblemTable(QTableWidget):
 
     def _fit(self) -> None:
         self.resizeRowsToContents()
+        for row in range(self.rowCount()):
+            self.setRowHeight(row, self.rowHeight(row) + SMALL)
         rows = sum(self.rowHeight(row) for row in range(self.rowCount()))
         wanted = rows + self.horizontalHeader().sizeHint().height() + NORMAL
         self.setFixedHeight(min(wanted, _MOST_HEIGHT))

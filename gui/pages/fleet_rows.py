@@ -138,4 +138,5 @@ def short(text: str) -> str:
 def natural(text: str) -> tuple[tuple[int, str], ...]:
     """A key by which web10 comes after web2."""
     parts = _DIGITS.split(text.lower())
-    return tuple((int(part), "") if part.isdigit() else (-1, part) for part in parts)
+    # Every second part is a number; others may hold what is a digit only by name, such as “²”.
+    return tuple((int(part), "") if place % 2 else (-1, part) for place, part in enumerate(parts))

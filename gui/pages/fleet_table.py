@@ -33,11 +33,11 @@ from .launches_rows import CalmRows
 _PAUSE: Final = 120
 """Milliseconds after the last key before the table is filtered."""
 _SHARES: Final = {
-    Column.NAME: 0.16,
-    Column.GUEST: 0.13,
-    Column.HOST: 0.28,
-    Column.LAUNCH: 0.17,
-    Column.WHY: 0.26,
+    Column.NAME: 0.14,
+    Column.GUEST: 0.11,
+    Column.HOST: 0.26,
+    Column.LAUNCH: 0.13,
+    Column.WHY: 0.36,
 }
 """Of the width that the states leave to the other columns."""
 _BESIDE_STATE: Final = 44
@@ -139,7 +139,7 @@ class FleetTable(QWidget):
         self.search.setAccessibleName(self.tr("Filter the fleet's launches"))
         self.search.setClearButtonEnabled(True)
         self.standing.setAccessibleName(self.tr("Only launches that stand so"))
-        self.standing.addItem(self.tr("All"), None)
+        self.standing.addItem(self.tr("All states"), None)
         for standing in Standing:
             self.standing.addItem(self.tr("Only {word}").format(word=standing_look(standing).word))
             self.standing.setItemData(self.standing.count() - 1, standing)

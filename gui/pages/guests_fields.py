@@ -39,10 +39,18 @@ class Field(QWidget):
 
     ``label``  may hold a shortcut
     ``term``   key in the glossary, for a “?” beside the label
+    ``level``  with a field beside it, so that its widget stands as high as that one's
     """
 
     def __init__(
-        self, label: str, widget: QWidget, *, hint: str = "", term: str = "", focus: bool = True
+        self,
+        label: str,
+        widget: QWidget,
+        *,
+        hint: str = "",
+        term: str = "",
+        focus: bool = True,
+        level: Field | None = None,
     ) -> None:
         super().__init__()
         self.widget = widget
@@ -55,8 +63,10 @@ class Field(QWidget):
         if isinstance(widget, QComboBox) and (line := widget.lineEdit()) is not None:
             line.setAccessibleName(widget.accessibleName())
         self._problem = ProblemLine(widget)
-        heading = QHBoxLayout()
+        heading = self._heading = QHBoxLayout()
         heading.setSpacing(TIGHT)
+        if level is not None:
+            heading.addStrut(level._heading.sizeHint().height())
         heading.addWidget(words)
         if term:
             heading.addWidget(ExplainButton(term))

@@ -189,9 +189,9 @@ class GuestForm(QWidget):
         row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(NORMAL)
         vcpus = self._line("vcpus", self.tr("&vCPUs"), self.tr("Such as 4, 1-8 or 1-4,8."), "vmsa")
-        cpu = self._field(
-            "cpu", self.tr("C&PU"), self.cpu, self.tr("As QEMU calls it; several with commas.")
-        )
+        words = self.tr("As QEMU calls it; several with commas.")
+        cpu = Field(self.tr("C&PU"), self.cpu, hint=words, level=vcpus)
+        self.fields["cpu"] = cpu
         for field in (vcpus, cpu):
             row.addWidget(field, 1, Qt.AlignmentFlag.AlignTop)
         section.body.addWidget(self._processors)

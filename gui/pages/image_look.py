@@ -7,9 +7,8 @@ from functools import partial
 from typing import Final, cast
 
 from PySide6.QtCore import QCoreApplication, Qt, Slot
-from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QPushButton, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QPushButton, QWidget
 
-from watchword.core.errors import WatchwordError
 from watchword.core.image.inspection import ImageReport, Volume
 from watchword.core.image.key_check import CheckedImage
 from watchword.core.image.luks_header import KeySlot
@@ -18,55 +17,43 @@ from ..asking import ask, ask_async
 from ..bridge import Bridge
 from ..image_service import ImageService
 from ..vault_gate import VaultGate
-from ..widgets.banner import Banner
-from ..widgets.busy_line import BusyLine
-from ..widgets.foldable import Foldable
-from ..widgets.fonts import NORMAL, SMALL
+from ..widgets.fonts import SMALL
 from ..widgets.key_value_table import KeyValueTable, Row
-from ..widgets.path_field import PathField
 from ..widgets.tones import Tone
 from .guests_fields import Field
+from .image_fold import ImageFold
 
-_LONGEST: Final = 200
 _MOST_VOLUMES: Final = 20
 
 
-class ImageLook(Foldable):
+class ImageLook(ImageFold):
     """Nothing is mounted or changed; a check takes a key from the vault."""
 
     def __init__(
-        self,
-        bridge: Bridge,
-        service: ImageService,
-        gate: VaultGate,
-        parent: QWidget | None = None,
+        self, bridge: Bridge, service: ImageService, gate: VaultGate, parent: QWidget | None = None
     ) -> None:
-        super().__init__("", parent)
-        title = self.tr("Look into an image that you have…")
-        self.button.setText(title)
-        self.button.setAccessibleName(title)
-        self._bridge = bridge
-        self._service = service
-        self._gate = gate
-        self.file = PathField(self.tr("The i&mage; nothing in it is changed"), purpose="disk-image")
-        self.entry = QLineEdit()
+        super().__init__(bridge, service, gate, parent)
+        self._entitle(
+            self.tr("Look into an image that you have…"),
+            self.tr("The i&mage; nothing in it is changed"),
+        )
         self.inspecting = QPushButton(self.tr("Loo&k into it"))
         self.checking = QPushButton(self.tr("&Try this key"))
         self.inspecting.clicked.connect(self._inspect)
         self.checking.clicked.connect(self._ask_vault)
-        self.line, self.banner = BusyLine(), Banner()
+        self._inputs = (self.inspecting, self.checking, self.file, self.entry)
         self.facts = KeyValueTable()
         self.facts.hide()
         self._lay_out()
+        for changed in (self.file.pathChanged, self.entry.textChanged):
+            changed.connect(self._forget)
 
     def _lay_out(self) -> None:
-        self.body.setSpacing(NORMAL)
         self.key = Field(
             self.tr("The vault's &entry with its key"),
             self.entry,
             hint=self.tr("Such as web1/disk; only to try whether it opens the disk."),
         )
-        self.entry.setMaxLength(_LONGEST)
         row = QHBoxLayout()
         row.setSpacing(SMALL)
         for button in (self.inspecting, self.checking):
@@ -86,7 +73,7 @@ class ImageLook(Foldable):
         if self._begins(self.tr("Reading its layout and its headers…")):
             look = partial(self._service.inspect, self.file.path)
             job = ask(self._bridge, self, look, self._show_report, self._show_error)
-            job.finished.connect(self._end)
+            job.finished.connect(self._rest)
 
     @Slot()
     def _ask_vault(self) -> None:
@@ -101,33 +88,24 @@ class ImageLook(Foldable):
         if self._begins(self.tr("Trying the key on its slots…")):
             check = partial(self._service.check, self.file.path, self.entry.text().strip())
             job = ask_async(self._bridge, self, check, self._show_check, self._show_error)
-            job.finished.connect(self._end)
+            job.finished.connect(self._rest)
 
     def _begins(self, words: str) -> bool:
         """Whether there is anything to look into, and nothing else is at work."""
         self.file.set_problem("" if self.file.path else self.tr("Name an image."))
-        if not self.file.path or self.line.isVisible():
+        if not self.file.path or not self.line.isHidden():
             return False
-        self.banner.clear()
         self.facts.hide()
-        self.line.begin(words, can_cancel=False)
-        self._allow(allowed=False)
+        self._wait(words)
         return True
 
     @Slot()
-    def _end(self) -> None:
-        self.line.end()
-        self._allow(allowed=True)
-
-    def _allow(self, *, allowed: bool) -> None:
-        for button in (self.inspecting, self.checking):
-            button.setEnabled(allowed)
+    def _forget(self) -> None:
+        """What was found is about another image, or another key."""
+        self.banner.clear()
+        self.facts.hide()
 
     # -- what came of it -----------------------------------------------------------------
-
-    @Slot(object)
-    def _show_error(self, error: object) -> None:
-        self.banner.show_error(cast("WatchwordError", error))
 
     def _show_report(self, found: object) -> None:
         report = cast("ImageReport", found)

@@ -79,6 +79,8 @@ class ImagePage(PageFrame):
         self.form.buildWanted.connect(self._ask_vault)
         self.form.leaveWanted.connect(self.left)
         self.rekey.busyChanged.connect(self.form.setDisabled)
+        for fold in (self.look, self.rekey):
+            fold.told.connect(self._show_told)
         self.form.unsound.connect(self._show_field)
         self.gate.refused.connect(self._show_error)
         self.line.cancelled.connect(self.cancel)
@@ -102,6 +104,11 @@ class ImagePage(PageFrame):
         """Whether an image is being built."""
         return self._job is not None
 
+    @property
+    def rekeying(self) -> bool:
+        """Whether an image is being given another key."""
+        return self.rekey.busy
+
     # -- building ------------------------------------------------------------------------
 
     @Slot(object)
@@ -118,7 +125,8 @@ class ImagePage(PageFrame):
             return await self._service.build(form, report)
 
         self.banner.clear()
-        self.form.setEnabled(False)
+        for part in (self.form, self.rekey):
+            part.setEnabled(False)
         self.line.begin(self.tr("Beginning…"))
         self._job = self._bridge.submit(work)
         self._job.progress.connect(self._show_progress)
@@ -183,7 +191,13 @@ class ImagePage(PageFrame):
     def _end(self) -> None:
         self._job = None
         self.line.end()
-        self.form.setEnabled(True)
+        for part in (self.form, self.rekey):
+            part.setEnabled(True)
+
+    @Slot(object)
+    def _show_told(self, widget: QWidget) -> None:
+        lay_out_now()
+        self.show_widget(widget)
 
     @Slot(object)
     def _show_error(self, error: WatchwordError) -> None:

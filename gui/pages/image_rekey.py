@@ -3,61 +3,48 @@
 
 from __future__ import annotations
 
-from typing import Final, cast
+from typing import cast
 
 from PySide6.QtCore import Qt, Signal, Slot
-from PySide6.QtWidgets import QCheckBox, QLineEdit, QPushButton, QWidget
+from PySide6.QtWidgets import QCheckBox, QPushButton, QWidget
 
-from watchword.core.errors import WatchwordError
 from watchword.core.image.rekey import RekeyedImage
 
 from ..bridge import Bridge, Job, Report
 from ..image_service import ImageService, Rekeying
 from ..vault_gate import VaultGate
-from ..widgets.banner import Banner
-from ..widgets.busy_line import BusyLine
 from ..widgets.findings import Findings
-from ..widgets.foldable import Foldable
-from ..widgets.fonts import NORMAL
-from ..widgets.path_field import PathField
 from ..widgets.state_badge import Look
 from ..widgets.tones import Tone
 from .confirm_dialog import ConfirmDialog
 from .guests_fields import Field
+from .image_fold import ImageFold
 
-_LONGEST: Final = 200
 
-
-class ImageRekey(Foldable):
+class ImageRekey(ImageFold):
     """Asks before it begins; from then on it goes to its end, and is taken up again if it can't."""
 
     busyChanged = Signal(bool)
 
     def __init__(
-        self,
-        bridge: Bridge,
-        service: ImageService,
-        gate: VaultGate,
-        parent: QWidget | None = None,
+        self, bridge: Bridge, service: ImageService, gate: VaultGate, parent: QWidget | None = None
     ) -> None:
-        super().__init__("", parent)
-        title = self.tr("Give an image another boot key…")
-        self.button.setText(title)
-        self.button.setAccessibleName(title)
-        self._bridge = bridge
-        self._service = service
-        self._gate = gate
+        super().__init__(bridge, service, gate, parent)
+        self._entitle(
+            self.tr("Give an image another boot key…"),
+            self.tr("The image, which nobody uses now"),
+        )
         self._job: Job | None = None
         self.dialog: ConfirmDialog | None = None
-        self.file = PathField(self.tr("The image, which nobody uses now"), purpose="disk-image")
-        self.entry, self.recovery = QLineEdit(), QLineEdit()
+        self.recovery = self._line()
         self.leave_initrd = QCheckBox(
             self.tr("Go on although an initrd in it has the old key: it is never started from that")
         )
         self.beginning = QPushButton(self.tr("Replace the key…"))
         self.beginning.setAutoDefault(True)
         self.beginning.clicked.connect(self.ask)
-        self.line, self.banner, self.findings = BusyLine(), Banner(), Findings()
+        self._inputs = (self.beginning, self.file, self.entry, self.recovery, self.leave_initrd)
+        self.findings = Findings()
         self.findings.hide()
         self._lay_out()
 
@@ -72,14 +59,16 @@ class ImageRekey(Foldable):
             self.recovery,
             hint=self.tr("It is tried before and after; else the one that the ledger names."),
         )
-        for edit in (self.entry, self.recovery):
-            edit.setMaxLength(_LONGEST)
-        self.body.setSpacing(NORMAL)
         for part in (self.file, self.key, spare, self.leave_initrd):
             self.body.addWidget(part)
         self.body.addWidget(self.beginning, 0, Qt.AlignmentFlag.AlignLeft)
         for widget in (self.line, self.banner, self.findings):
             self.body.addWidget(widget)
+
+    @property
+    def busy(self) -> bool:
+        """Whether it is under way."""
+        return self._job is not None
 
     # -- asking and doing --------------------------------------------------------------
 
@@ -121,10 +110,8 @@ class ImageRekey(Foldable):
         async def work(report: Report) -> RekeyedImage:
             return await self._service.rekey(wanted, report)
 
-        self.banner.clear()
         self.findings.hide()
-        self.line.begin(self.tr("Trying the keys, and making a new one…"), can_cancel=False)
-        self.beginning.setEnabled(False)
+        self._wait(self.tr("Trying the keys, and making a new one…"))
         self._job = self._bridge.submit(work)
         self._job.progress.connect(self._show_point)
         self._job.succeeded.connect(self._show_done)
@@ -146,16 +133,15 @@ class ImageRekey(Foldable):
     @Slot()
     def _end(self) -> None:
         self._job = None
-        self.line.end()
-        self.beginning.setEnabled(True)
         self.busyChanged.emit(False)
+        self._rest()
 
     # -- what came of it ---------------------------------------------------------------
 
     @Slot(object)
     def _show_error(self, error: object) -> None:
         """At every moment the image opens with what the vault has; that is said too."""
-        self.banner.show_error(cast("WatchwordError", error))
+        super()._show_error(error)
         words = self.tr(
             "Whatever happened on the way, the image opens with what the vault has. Begin again,"
             " and it goes on where it was."

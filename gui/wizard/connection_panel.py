@@ -19,6 +19,7 @@ from ..widgets.escape import shown_line
 from ..widgets.findings import Findings
 from ..widgets.fonts import SMALL
 from ..widgets.state_badge import Look
+from ..widgets.text_label import TextLabel
 from ..widgets.tones import Tone
 
 _OPTION: Final = "--"
@@ -74,6 +75,7 @@ class ConnectionPanel(QWidget):
         choosing = QVBoxLayout(self._choosing)
         choosing.setContentsMargins(0, 0, 0, 0)
         choosing.setSpacing(SMALL)
+        choosing.addWidget(TextLabel(self.tr("VMs that the host knows:"), quiet=True))
         choosing.addLayout(row)
         choosing.addWidget(self.drafting, 0, Qt.AlignmentFlag.AlignLeft)
         column = QVBoxLayout(self)

@@ -140,6 +140,7 @@ class DomainPanes(QObject):
         self._run = run
         self._opened: set[tuple[str, DomainPane]] = set()
         self._job: Job | None = None
+        self._next: DomainPane | None = None
         self._started = False
         for pane in panes:
             pane.wanted.connect(partial(self._compare, pane))
@@ -163,7 +164,10 @@ class DomainPanes(QObject):
     def _compare(self, pane: DomainPane) -> None:
         run = self._run()
         record, start = (None, None) if run is None else (run.record, run.start_order)
-        if self._job is not None or record is None or start is None:
+        if self._job is not None:
+            self._next = pane  # it was opened meanwhile, and is not left empty
+            return
+        if record is None or start is None:
             return
         started = self._started
 
@@ -191,10 +195,14 @@ class DomainPanes(QObject):
     def _end(self, pane: DomainPane) -> None:
         self._job = None
         pane.end()
+        following, self._next = self._next, None
+        if following is not None and following.opened:
+            self._compare(following)
 
     @Slot()
     def close(self) -> None:
         """Ask no further."""
+        self._next = None
         if self._job is not None:
             self._job.cancel()
 

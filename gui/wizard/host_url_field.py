@@ -64,10 +64,11 @@ class HostUrlBuilder(Foldable):
 
     def show_url(self, url: str) -> None:
         """Fill the fields in from a URL; what they can't hold is left to be edited as text."""
-        found = fields_of(url) if url else None
-        self.note.setVisible(found is None and bool(url) and not problem_of(url))
+        found = fields_of(url) if url else (self._kind, {})
+        self.note.setVisible(found is None and not problem_of(url))
         if found is None:
             return
+        self._clear()  # or another host would come back with another kind
         kind, values = found
         self.kind.blockSignals(True)
         self.kind.setCurrentIndex(self.kind.findData(kind))
@@ -91,6 +92,7 @@ class HostUrlBuilder(Foldable):
         for name in FIELDS[kind]:
             words = self._field_name(kind, name)
             label, edit = QLabel(words), QLineEdit()
+            label.setMinimumHeight(edit.sizeHint().height())  # its words stand beside the field's
             edit.setAccessibleName(words)
             edit.setPlaceholderText(_OTHER_EXAMPLES.get((kind, name), _EXAMPLES[name]))
             edit.textEdited.connect(self._build)
@@ -98,6 +100,11 @@ class HostUrlBuilder(Foldable):
             form.addRow(label, edit)
             self.fields[kind][name] = edit
         return holder
+
+    def _clear(self) -> None:
+        for edits in self.fields.values():
+            for edit in edits.values():
+                edit.clear()
 
     def _fill(self, values: Values) -> None:
         for name, edit in self.fields[self._kind].items():

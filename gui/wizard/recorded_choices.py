@@ -9,7 +9,6 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import (
     QCheckBox,
     QComboBox,
-    QFormLayout,
     QLabel,
     QLineEdit,
     QVBoxLayout,
@@ -19,7 +18,7 @@ from PySide6.QtWidgets import (
 from ..guest_glance import GuestGlance
 from ..widgets.drop_area import DropArea
 from ..widgets.foldable import Foldable
-from ..widgets.fonts import NORMAL, SMALL, WIDE
+from ..widgets.fonts import NORMAL
 from ..widgets.key_value_table import KeyValueTable, Row
 from ..widgets.path_field import PathField
 from ..widgets.section import Section
@@ -43,6 +42,10 @@ class RecordedChoices(QWidget):
         )
         self.guests.setMinimumContentsLength(24)
         self.guests.currentTextChanged.connect(self.guestChosen)
+        self.none = TextLabel(
+            self.tr("There is none yet: make one on the page Guests."), quiet=True
+        )
+        self.none.hide()
         self.facts = KeyValueTable()
         self.url = HostUrlField(self.tr("URL of the host"))
         self.host = self.url.edit
@@ -72,13 +75,11 @@ class RecordedChoices(QWidget):
         column.setSpacing(NORMAL)
         guest = Section(self.tr("The guest"))
         guest.body.addWidget(self.guests, 0, Qt.AlignmentFlag.AlignLeft)
+        guest.body.addWidget(self.none)
         guest.body.addWidget(self.facts)
         host = Section(self.tr("The host"))
-        form = QFormLayout()
-        form.setHorizontalSpacing(WIDE)
-        form.setVerticalSpacing(SMALL)
-        form.addRow(_label(self.tr("&URL"), self.host), self.url)
-        host.body.addLayout(form)
+        host.body.addWidget(_label(self.tr("&URL"), self.host))
+        host.body.addWidget(self.url)
         host.body.addWidget(self.files)
         host.body.addWidget(self.files_alone)
         host.body.addWidget(self.ask_amd)
@@ -105,6 +106,7 @@ class RecordedChoices(QWidget):
         self.guests.setCurrentIndex(max(0, self.guests.findText(wanted)))
         self.guests.blockSignals(False)
         self.guests.setEnabled(bool(names))
+        self.none.setVisible(not names)
         self.guestChosen.emit(self.guests.currentText())
 
     def show_glance(self, glance: GuestGlance) -> None:

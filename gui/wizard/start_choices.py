@@ -111,6 +111,7 @@ class StartChoices(QWidget):
     ) -> None:
         field.setAccessibleName(words)
         label = QLabel(words)
+        label.setMinimumHeight(field.sizeHint().height())  # its words stand beside the field's
         label.setBuddy(field)
         self._rows.addRow(label, field)
         self.fields[name] = field

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -82,7 +84,7 @@ def test_try_it_now_opens_the_wizard_over_the_whole_window(qtbot, window: MainWi
     assert window.wizard is not None
     assert window.wizard.isVisible()
     assert not window.sidebar.isVisible()
-    qtbot.waitUntil(lambda: not window.wizard.frame.conductor_at_work, timeout=20_000)
+    qtbot.waitUntil(lambda: not window.wizard.frame.conductor_at_work)
     qtbot.mouseClick(window.wizard.frame.row.leaving, Qt.MouseButton.LeftButton)
     assert window.wizard is None
     assert window.start.trying.isVisible()
@@ -205,12 +207,32 @@ def test_closing_while_a_rehearsal_is_open_just_closes(qtbot, window: MainWindow
         window.close()
 
 
+def test_closing_asks_while_an_image_is_given_another_key(
+    qtbot, bridge: Bridge, window: MainWindow
+) -> None:
+    window.build_image()
+    go_on = threading.Event()
+
+    async def work(_report) -> None:
+        await asyncio.to_thread(go_on.wait, 60)
+
+    job = window.images.rekey._job = bridge.submit(work)
+    with qtbot.assertNotEmitted(window.closed):
+        window.close()
+    (box,) = window.findChildren(QMessageBox)
+    leave = next(one for one in box.buttons() if "Close" in one.text())
+    with qtbot.waitSignal(window.closed):
+        qtbot.mouseClick(leave, Qt.MouseButton.LeftButton)
+    with qtbot.waitSignal(job.finished):
+        go_on.set()
+
+
 def test_closing_asks_only_while_the_secret_is_on_its_way(
     qtbot, window: MainWindow, monkeypatch
 ) -> None:
     window.try_it_now()
     conductor = window.wizard.frame.conductor
-    qtbot.waitUntil(lambda: not conductor.at_work, timeout=20_000)
+    qtbot.waitUntil(lambda: not conductor.at_work)
     monkeypatch.setattr(conductor, "launch", conductor.launch.begin("secret"))
     assert conductor.launch.status("secret").state is StepState.BUSY
     with qtbot.assertNotEmitted(window.closed):

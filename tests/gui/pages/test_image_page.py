@@ -80,7 +80,7 @@ def page(qtbot, bridge, theme, service, builder):
     made = shown_page(qtbot, bridge, ImageService(service, builder))
     yield made
     made.cancel()
-    qtbot.waitUntil(lambda: not bridge.busy, timeout=10_000)
+    qtbot.waitUntil(lambda: not bridge.busy)
 
 
 def shown_page(qtbot, bridge, service):
@@ -108,7 +108,17 @@ def firmware_in(folder):
 
 def built(qtbot, page):
     press(qtbot, page.form.building)
-    qtbot.waitUntil(page.result.isVisible, timeout=10_000)
+    qtbot.waitUntil(page.result.isVisible)
+
+
+def test_while_one_is_built_no_other_one_gets_a_new_key(qtbot, page, builder, tmp_path):
+    builder.waits = True
+    press(qtbot, fill_in(page, tmp_path).building)
+    qtbot.waitUntil(lambda: "encrypting" in page.line.text)
+    assert not page.rekey.isEnabled()
+    page.cancel()
+    qtbot.waitUntil(lambda: not page.building)
+    assert page.rekey.isEnabled()
 
 
 def test_every_problem_is_told_at_its_field_before_anything_is_asked(qtbot, page, builder):
@@ -180,13 +190,13 @@ def test_the_recovery_key_is_hidden_until_it_is_asked_for_and_hides_again(qtbot,
     recovery, words = page.result.recovery, RECOVERY.decode()
     assert words not in texts(page)
     press(qtbot, recovery.showing)
-    qtbot.waitUntil(lambda: recovery.shown, timeout=10_000)
+    qtbot.waitUntil(lambda: recovery.shown)
     assert words in texts(page)
     assert recovery._timer.interval() == 20_000
     recovery._timer.timeout.emit()
     assert words not in texts(page)
     press(qtbot, recovery.showing)
-    qtbot.waitUntil(lambda: recovery.shown, timeout=10_000)
+    qtbot.waitUntil(lambda: recovery.shown)
     page.hide()
     page.show()
     assert words not in texts(page)
@@ -197,7 +207,7 @@ def test_the_recovery_key_is_copied_for_twenty_seconds(qtbot, page, tmp_path):
     built(qtbot, page)
     copying = page.result.recovery.copying
     press(qtbot, copying)
-    qtbot.waitUntil(lambda: "Clears in" in copying.text(), timeout=10_000)
+    qtbot.waitUntil(lambda: "Clears in" in copying.text())
     assert QApplication.clipboard().text() == RECOVERY.decode()
     copying._clipboard.clear()
     assert QApplication.clipboard().text() == ""
@@ -207,7 +217,7 @@ def test_progress_is_told_by_stage_and_bytes(qtbot, page, tmp_path, builder):
     builder.waits = True
     fill_in(page, tmp_path)
     press(qtbot, page.form.building)
-    qtbot.waitUntil(lambda: "encrypting: 5 of 20 MiB" in page.line.text, timeout=10_000)
+    qtbot.waitUntil(lambda: "encrypting: 5 of 20 MiB" in page.line.text)
     assert not page.form.isEnabled()
 
 
@@ -217,9 +227,9 @@ def test_cancel_ends_the_build_within_a_second_and_says_that_nothing_is_left(
     builder.waits = True
     fill_in(page, tmp_path)
     press(qtbot, page.form.building)
-    qtbot.waitUntil(lambda: "encrypting" in page.line.text, timeout=10_000)
+    qtbot.waitUntil(lambda: "encrypting" in page.line.text)
     press(qtbot, page.line.cancel)
-    qtbot.waitUntil(lambda: not page.building, timeout=1000)
+    qtbot.waitUntil(lambda: not page.building)
     assert builder.cancelled
     assert "Nothing is left of it" in texts(page)
     assert page.form.building.isEnabled()
@@ -229,7 +239,7 @@ def test_what_goes_wrong_is_told_and_what_was_filled_in_stays(qtbot, page, tmp_p
     builder.fails = BadInput("no-room", "the disk", "It is full.", "Make room.")
     fill_in(page, tmp_path)
     press(qtbot, page.form.building)
-    qtbot.waitUntil(lambda: not page.building and page.banner.isVisible(), timeout=10_000)
+    qtbot.waitUntil(lambda: not page.building and page.banner.isVisible())
     assert "It is full." in texts(page)
     assert page.form.name.text() == "web1"
 
@@ -240,12 +250,12 @@ def test_a_closed_vault_is_opened_first(qtbot, bridge, theme, service, builder, 
     page = shown_page(qtbot, bridge, ImageService(service, builder))
     fill_in(page, tmp_path)
     press(qtbot, page.form.building)
-    qtbot.waitUntil(lambda: page.gate.dialog is not None, timeout=10_000)
+    qtbot.waitUntil(lambda: page.gate.dialog is not None)
     assert builder.orders == []
     qtbot.keyClicks(page.gate.dialog.field.edit, "five words chosen by chance")
     press(qtbot, page.gate.dialog.agreeing)
-    qtbot.waitUntil(page.result.isVisible, timeout=10_000)
-    qtbot.waitUntil(lambda: not bridge.busy, timeout=10_000)
+    qtbot.waitUntil(page.result.isVisible)
+    qtbot.waitUntil(lambda: not bridge.busy)
 
 
 def test_without_a_vault_the_owner_is_told_to_make_one(
@@ -254,9 +264,9 @@ def test_without_a_vault_the_owner_is_told_to_make_one(
     page = shown_page(qtbot, bridge, ImageService(service, builder))
     fill_in(page, tmp_path)
     press(qtbot, page.form.building)
-    qtbot.waitUntil(page.banner.isVisible, timeout=10_000)
+    qtbot.waitUntil(page.banner.isVisible)
     assert "There is no vault yet" in texts(page)
-    qtbot.waitUntil(lambda: not bridge.busy, timeout=10_000)
+    qtbot.waitUntil(lambda: not bridge.busy)
 
 
 def test_an_unusable_firmware_is_told_before_anything_is_built(qtbot, page, tmp_path, builder):
@@ -267,7 +277,7 @@ def test_an_unusable_firmware_is_told_before_anything_is_built(qtbot, page, tmp_
     form.vcpus.setText("1")
     form.cpu.setEditText("EPYC-Milan")
     press(qtbot, form.building)
-    qtbot.waitUntil(lambda: not page.building and page.banner.isVisible(), timeout=10_000)
+    qtbot.waitUntil(lambda: not page.building and page.banner.isVisible())
     assert builder.orders == []
 
 
@@ -290,7 +300,7 @@ def test_a_real_build_leaves_image_keys_profile_and_ledger_entry_and_its_keys_op
     form.vcpus.setText("1")
     form.cpu.setEditText("EPYC-Milan")
     press(qtbot, form.building)
-    qtbot.waitUntil(lambda: page.result.isVisible() or page.banner.isVisible(), timeout=60_000)
+    qtbot.waitUntil(lambda: page.result.isVisible() or page.banner.isVisible())
     assert page.result.isVisible(), page.banner.report
     assert (tmp_path / "web1.img").is_file()
     assert set(service.names()) == {"web1/disk", "web1/recovery"}
@@ -309,12 +319,12 @@ def test_a_real_build_leaves_image_keys_profile_and_ledger_entry_and_its_keys_op
     ):
         look.entry.setText(entry)
         press(qtbot, look.checking)
-        qtbot.waitUntil(look.facts.isVisible, timeout=30_000)
+        qtbot.waitUntil(look.facts.isVisible)
         assert says in texts(page)
-        qtbot.waitUntil(look.checking.isEnabled, timeout=10_000)
+        qtbot.waitUntil(look.checking.isEnabled)
     press(qtbot, look.inspecting)
-    qtbot.waitUntil(lambda: "LUKS1" in texts(look.facts), timeout=10_000)
-    qtbot.waitUntil(lambda: not bridge.busy, timeout=10_000)
+    qtbot.waitUntil(lambda: "LUKS1" in texts(look.facts))
+    qtbot.waitUntil(lambda: not bridge.busy)
 
 
 @pytest.mark.slow
@@ -330,13 +340,27 @@ def test_cancelling_a_real_build_leaves_nothing(qtbot, bridge, theme, service, t
     form = fill_in(page, tmp_path, root=root)
     form.output.set_path(str(out / "web1.img"))
     press(qtbot, form.building)
-    qtbot.waitUntil(lambda: "encrypting" in page.line.text, timeout=60_000)
+    qtbot.waitUntil(lambda: "encrypting" in page.line.text)
     press(qtbot, page.line.cancel)
-    qtbot.waitUntil(lambda: not page.building, timeout=5000)
+    qtbot.waitUntil(lambda: not page.building)
     assert "Cancelled" in texts(page)
     assert list(out.iterdir()) == []
     assert service.names() == ()
-    qtbot.waitUntil(lambda: not bridge.busy, timeout=10_000)
+    qtbot.waitUntil(lambda: not bridge.busy)
+
+
+def test_what_was_found_goes_with_the_image_it_was_about(qtbot, page, tmp_path):
+    path = tmp_path / "plain.img"
+    path.write_bytes(bytes(4 * MIB))
+    page.look.set_open(True)
+    page.look.file.set_path(str(path))
+    press(qtbot, page.look.inspecting)
+    assert not page.look.file.isEnabled()
+    qtbot.waitUntil(page.look.inspecting.isEnabled)
+    assert page.look.banner.isVisible()
+    page.look.file.set_path(str(tmp_path / "another.img"))
+    assert not page.look.banner.isVisible()
+    assert not page.look.facts.isVisible()
 
 
 def test_looking_into_no_image_is_told_at_the_field(qtbot, page):
@@ -351,7 +375,7 @@ def test_a_file_that_is_no_image_is_told(qtbot, page, tmp_path):
     page.look.set_open(True)
     page.look.file.set_path(str(path))
     press(qtbot, page.look.inspecting)
-    qtbot.waitUntil(page.look.banner.isVisible, timeout=10_000)
+    qtbot.waitUntil(page.look.banner.isVisible)
 
 
 def test_a_form_with_nothing_wrong_has_no_problems():

@@ -30,7 +30,7 @@ class Rekeyer:
     async def __call__(self, path, vault, ledger, entry, *, recovery, leave_initrd, observe):
         self.orders.append((path, entry, recovery, leave_initrd))
         observe("new-key-in-vault")
-        self.gate.wait(10)
+        self.gate.wait(60)
         if self.fails is not None:
             raise self.fails
         return RekeyedImage(
@@ -60,7 +60,7 @@ def pane(qtbot, bridge, theme, service, rekeyer):
     page.rekey.set_open(True)
     yield page.rekey
     rekeyer.gate.set()
-    qtbot.waitUntil(lambda: not bridge.busy, timeout=10_000)
+    qtbot.waitUntil(lambda: not bridge.busy)
 
 
 def agree(qtbot, pane):
@@ -70,7 +70,7 @@ def agree(qtbot, pane):
 
 
 def at_rest(qtbot, pane):
-    qtbot.waitUntil(lambda: pane.banner.isVisible() and pane._job is None, timeout=60_000)
+    qtbot.waitUntil(lambda: pane.banner.isVisible() and pane._job is None)
 
 
 def test_it_is_done_once_the_owner_has_agreed(qtbot, pane, rekeyer):
@@ -100,13 +100,34 @@ def test_it_says_where_it_is_and_can_not_be_begun_twice(qtbot, pane, rekeyer):
     pane.file.set_path("/srv/web1.img")
     pane.entry.setText("web1/disk")
     agree(qtbot, pane)
-    qtbot.waitUntil(lambda: "giving it a key slot" in pane.line.text, timeout=10_000)
+    qtbot.waitUntil(lambda: "giving it a key slot" in pane.line.text)
     assert not pane.beginning.isEnabled()
+    assert not pane.file.isEnabled()  # what it is about stays as it is
+    assert not pane.entry.isEnabled()
     pane.ask()
     assert pane.dialog is None
     rekeyer.gate.set()
     at_rest(qtbot, pane)
     assert len(rekeyer.orders) == 1
+    assert pane.file.isEnabled()
+
+
+def test_what_it_is_at_and_what_came_of_it_are_scrolled_to(qtbot, pane, rekeyer):
+    page = pane.window()
+    page.resize(980, 400)
+    rekeyer.gate.clear()
+    pane.file.set_path("/srv/web1.img")
+    pane.entry.setText("web1/disk")
+    agree(qtbot, pane)
+    qtbot.waitUntil(lambda: is_seen(pane.line))
+    page.scroll_to_top()
+    rekeyer.gate.set()
+    at_rest(qtbot, pane)
+    qtbot.waitUntil(lambda: is_seen(pane.banner))
+
+
+def is_seen(widget):
+    return not widget.visibleRegion().isEmpty()
 
 
 def test_an_error_says_that_the_image_opens_all_the_same(qtbot, pane, rekeyer):
@@ -127,7 +148,7 @@ def test_a_real_image_opens_with_its_new_key_alone(qtbot, bridge, theme, service
     page = shown_page(qtbot, bridge, ImageService(service))
     form = fill_in(page, tmp_path, root=bootable(tmp_path / "root.tar"))
     press(qtbot, form.building)
-    qtbot.waitUntil(lambda: page.result.isVisible() or page.banner.isVisible(), timeout=60_000)
+    qtbot.waitUntil(lambda: page.result.isVisible() or page.banner.isVisible())
     assert page.result.isVisible(), page.banner.report
     with service.reveal("web1/disk").reveal() as before:
         old = bytes(before)
@@ -146,9 +167,9 @@ def test_a_real_image_opens_with_its_new_key_alone(qtbot, bridge, theme, service
     page.look.file.set_path(str(tmp_path / "web1.img"))
     page.look.entry.setText("web1/disk")
     press(qtbot, page.look.checking)
-    qtbot.waitUntil(page.look.facts.isVisible, timeout=30_000)
+    qtbot.waitUntil(page.look.facts.isVisible)
     assert "The key opens the disk" in texts(page)
-    qtbot.waitUntil(lambda: not bridge.busy, timeout=10_000)
+    qtbot.waitUntil(lambda: not bridge.busy)
 
 
 def test_it_has_names_and_room_for_longer_words(qtbot, longer_words, pane, rekeyer):

@@ -29,9 +29,11 @@ def defined(**changes):
 class Daemon:
     """What there is behind the URL: one VM, which ``orders`` were to start.
 
+    ``looks``     how often it was asked whether the VM is started
     ``refusal``   raised in place of a start
     ``shut_off``  the code of the error that says that nothing is started
     ``gate``      a threading.Event that a start waits for
+    ``gate_xml``  one that an answer with the XML waits for
     ``firmware``  what it loads, where that is not what was approved
     """
 
@@ -40,7 +42,8 @@ class Daemon:
         self.xml = xml or defined()
         self.url = host.url
         self.orders = []
-        self.refusal = self.gate = self.firmware = None
+        self.looks = 0
+        self.refusal = self.gate = self.gate_xml = self.firmware = None
         self.shut_off = "libvirt-domain-not-running"
 
     def at(self, service):
@@ -62,7 +65,7 @@ class Daemon:
     async def start(self, order):
         """The VM is started with these keys, paused, as libvirt does it."""
         if self.gate is not None:
-            await asyncio.to_thread(self.gate.wait, 20)
+            await asyncio.to_thread(self.gate.wait, 60)
         if self.refusal is not None:
             raise self.refusal
         sev = SevOptions(
@@ -95,9 +98,12 @@ class LibvirtLike:
         )
 
     async def domain_xml(self):
+        if self._daemon.gate_xml is not None:
+            await asyncio.to_thread(self._daemon.gate_xml.wait, 60)
         return self._daemon.xml
 
     async def state(self):
+        self._daemon.looks += 1
         if self._daemon.url == self._daemon.host.url:
             title, message = "The VM is not started", "The domain is shut off."
             raise HostError(self._daemon.shut_off, title, message, "Have it started.")

@@ -21,12 +21,12 @@ def page(qtbot, bridge, theme, service):
     with qtbot.waitExposed(made):
         made.show()
     yield made
-    qtbot.waitUntil(lambda: not bridge.busy, timeout=20_000)
+    qtbot.waitUntil(lambda: not bridge.busy)
 
 
 def check(qtbot, page):
     qtbot.mouseClick(page.checking, Qt.MouseButton.LeftButton)
-    qtbot.waitUntil(lambda: page._job is None, timeout=20_000)
+    qtbot.waitUntil(lambda: page._job is None)
     assert nameless(page) == []
     qtbot.waitUntil(lambda: cut_off(page) == [])  # what was just shown is laid out a moment later
 
@@ -59,6 +59,33 @@ def test_under_another_root_than_amds_the_verdict_is_a_refusal(
     check(qtbot, page)
     assert page.result.isVisible()
     assert page.banner.accessibleName().startswith("Problem")
+
+
+def test_a_verdict_goes_with_what_it_was_about(qtbot, page, host, keys, tmp_path):
+    page.host.setText(host.url)
+    check(qtbot, page)
+    assert page.result.isVisible()
+    page.host.setText("qmp+unix:///run/another.sock")
+    assert not page.result.isVisible()
+    assert not page.banner.isVisible()
+    page.host.clear()
+    file = tmp_path / "chain.cert"
+    file.write_bytes(keys.full_chain)
+    page.files.add_files([str(file)])
+    check(qtbot, page)
+    assert page.result.isVisible()
+    page.files.add_files([str(tmp_path / "more.cert")])
+    assert not page.result.isVisible()
+
+
+def test_an_answer_about_another_host_is_not_shown(qtbot, page, host):
+    page.host.setText(host.url)
+    page.checking.click()
+    page.host.setText("qmp+unix:///run/another.sock")
+    qtbot.waitUntil(lambda: page._job is None)
+    assert not page.result.isVisible()
+    assert not page.banner.isVisible()
+    assert page.checking.isEnabled()
 
 
 def test_nothing_given_is_said(qtbot, page):

@@ -19,7 +19,7 @@ from watchword.gui.pages.guests_service import GuestService
 
 from ..widgets.looks import cut_off, nameless
 from .libvirt_like import FIRMWARE, URL, Daemon, defined
-from .support import LONGEST, accept, begin
+from .support import accept, begin
 from .test_wizard_looks import SMALLEST, settled
 
 ALL = {
@@ -45,11 +45,11 @@ def page(qtbot, bridge, theme, service, office):
     with qtbot.waitExposed(made):
         made.show()
     made.refresh()
-    qtbot.waitUntil(lambda: not made.work.busy, timeout=LONGEST)
+    qtbot.waitUntil(lambda: not made.work.busy)
     made.list.new.click()
-    qtbot.waitUntil(lambda: not made.work.busy, timeout=LONGEST)
+    qtbot.waitUntil(lambda: not made.work.busy)
     yield made
-    qtbot.waitUntil(lambda: not bridge.busy, timeout=LONGEST)
+    qtbot.waitUntil(lambda: not bridge.busy)
 
 
 def look(qtbot, holder, url=URL):
@@ -62,7 +62,7 @@ def look(qtbot, holder, url=URL):
 
 
 def rest(qtbot, panel):
-    qtbot.waitUntil(lambda: panel.test.isEnabled() and not panel.line.isVisible(), timeout=LONGEST)
+    qtbot.waitUntil(lambda: panel.test.isEnabled() and not panel.line.isVisible())
 
 
 def fill_in(qtbot, page):
@@ -102,7 +102,7 @@ def test_nothing_is_saved_before_the_owners_own_files_are_named(qtbot, page, dae
     assert form.fields["firmware"].problem
     form.files["firmware"].add_paths([str(office.firmware)])
     form.saving.click()
-    qtbot.waitUntil(lambda: page.view.guest is not None and not page.work.busy, timeout=LONGEST)
+    qtbot.waitUntil(lambda: page.view.guest is not None and not page.work.busy)
     kept = ProfileStore(profiles_folder()).load("other").profile
     assert kept.firmware[0].path == str(office.firmware)
     assert (kept.host, tuple(kept.vcpus)) == (URL, (2,))
@@ -163,9 +163,9 @@ def test_a_url_that_is_none_is_told_at_the_field_and_nobody_is_asked(qtbot, page
 def test_another_form_forgets_what_was_found(qtbot, page, daemon):
     fill_in(qtbot, page)
     page.form.cancelling.click()
-    qtbot.waitUntil(lambda: not page.work.busy, timeout=LONGEST)
+    qtbot.waitUntil(lambda: not page.work.busy)
     page.list.new.click()
-    qtbot.waitUntil(lambda: not page.work.busy, timeout=LONGEST)
+    qtbot.waitUntil(lambda: not page.work.busy)
     assert not page.form.host.banner.isVisible()
     assert not page.form.host.connection.guests.isVisible()
     assert "vcpus" not in page.form.document()
@@ -181,13 +181,13 @@ def test_a_platform_is_checked_at_a_host_put_together_and_tested(
         page.show()
     panel = look(qtbot, page)
     assert panel.guests.currentText() == "vm1"  # which the URL names
-    with qtbot.waitSignal(page.profileWanted, timeout=LONGEST) as wanted:
+    with qtbot.waitSignal(page.profileWanted) as wanted:
         panel.drafting.click()
     assert (wanted.args[0].url, wanted.args[0].name) == (URL, "vm1")
     rest(qtbot, panel)
     page.checking.click()
-    qtbot.waitUntil(lambda: page._job is None, timeout=LONGEST)
-    qtbot.waitUntil(lambda: not bridge.busy, timeout=LONGEST)
+    qtbot.waitUntil(lambda: page._job is None)
+    qtbot.waitUntil(lambda: not bridge.busy)
 
 
 # -- the wizard -----------------------------------------------------------------------------
@@ -220,13 +220,27 @@ def press(person):
 def test_a_profile_is_made_of_a_vm_from_the_wizard(qtbot, person, daemon):
     person.until(lambda: person.wizard.choices.guests.currentText() == "vm1")
     panel = look(qtbot, person.wizard.choices)
-    with qtbot.waitSignal(person.wizard.profileWanted, timeout=LONGEST) as wanted:
+    with qtbot.waitSignal(person.wizard.profileWanted) as wanted:
         panel.drafting.click()
     assert wanted.args[0].draft.firmware == FIRMWARE
 
 
+def test_a_pane_that_opens_while_another_is_asked_for_is_filled_too(waiting, daemon):
+    before, after = waiting.wizard.start.domain, waiting.wizard.measurement.domain
+    asked = []
+    daemon.gate_xml = threading.Event()
+    after.wanted.connect(lambda: asked.append(1))
+    before.again.click()
+    after.show()
+    after.set_open(True)
+    assert asked == [1]
+    daemon.gate_xml.set()
+    waiting.until(lambda: not before.banner.isHidden() and not after.banner.isHidden())
+
+
 def test_nobody_starts_the_vm_before_the_owner_wants_it(waiting, daemon):
-    waiting.qtbot.wait(400)  # some of its looks
+    before = daemon.looks
+    waiting.until(lambda: daemon.looks > before + 1)
     assert daemon.orders == []
     assert waiting.wizard.start.for_me.start.isEnabled()
     assert settled(waiting.wizard, nameless) == settled(waiting.wizard, cut_off) == []

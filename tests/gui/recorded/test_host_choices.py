@@ -18,7 +18,6 @@ from watchword.gui.wizard.host_kinds import HostKind
 
 from ...core.launch.support import cek_of, make_profile
 from ..widgets.looks import cut_off, nameless
-from .support import LONGEST
 from .test_wizard_looks import SMALLEST, settled
 
 
@@ -61,7 +60,7 @@ def ask(qtbot, choices):
 
 def rest(qtbot, choices):
     line, test = choices.connection.line, choices.connection.test
-    qtbot.waitUntil(lambda: not line.isVisible() and test.isEnabled(), timeout=LONGEST)
+    qtbot.waitUntil(lambda: not line.isVisible() and test.isEnabled())
 
 
 def said(choices):
@@ -110,6 +109,21 @@ def test_another_kind_takes_along_what_means_the_same(choices, builder):
     choose(builder, HostKind.LIBVIRT_SSH)
     fill(builder, domain="vm1")
     assert choices.host.text() == "libvirt+qemu+ssh://me@server1/system?domain=vm1"
+
+
+def test_without_any_guest_it_says_where_one_is_made(choices):
+    assert not choices.none.isVisible()
+    choices.show_guests(())
+    assert choices.none.isVisible()
+
+
+def test_of_another_url_no_part_of_the_one_before_is_left(choices, builder):
+    choices.url.set_url("qmp+ssh://me@server1:2222/run/vm1.sock")
+    choices.url.set_url("qmp+unix:///run/vm2.sock")
+    choose(builder, HostKind.SSH)
+    assert choices.host.text() == "qmp+ssh:///run/vm2.sock"
+    choices.url.set_url("")
+    assert not any(builder.values.values())
 
 
 def test_a_url_with_more_than_the_fields_is_left_alone(choices, builder):
@@ -304,4 +318,4 @@ def test_leaving_ends_the_test(person, choices, qtbot, bridge, silent):
     choices.host.setText(silent)
     qtbot.mouseClick(choices.connection.test, Qt.MouseButton.LeftButton)
     person.wizard.close_launch()
-    qtbot.waitUntil(lambda: not bridge.busy, timeout=LONGEST)
+    qtbot.waitUntil(lambda: not bridge.busy)

@@ -6,12 +6,12 @@ from __future__ import annotations
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QAbstractItemModelTester
-from PySide6.QtWidgets import QApplication
+from PySide6.QtWidgets import QApplication, QPushButton
 
 from watchword.core.batch.intent import Intent
 from watchword.core.batch.results import Outcome
 from watchword.gui.fleet_service import PlannedLaunch
-from watchword.gui.pages.fleet_causes import causes_of
+from watchword.gui.pages.fleet_causes import FleetCauses, causes_of
 from watchword.gui.pages.fleet_model import Column, FleetModel
 from watchword.gui.pages.fleet_table import FleetTable
 from watchword.gui.pages.fleet_words import (
@@ -22,7 +22,7 @@ from watchword.gui.pages.fleet_words import (
     standing_of,
 )
 
-from .fleet_support import plan, result, step
+from ..fleet_support import plan, result, step
 
 MANY = 2_000
 MOST = 10_000
@@ -195,12 +195,48 @@ def test_events_of_launches_that_nobody_knows_change_nothing(model):
     assert model.count(Standing.TO_COME) == 30
 
 
+@pytest.mark.parametrize("host", ["1²3", "²", "x²", "٣", "9" * 40])
+def test_what_is_a_digit_only_by_name_is_sorted_too(model, host):
+    model.show_planned([PlannedLaunch(f"v{n}", "web", host, Intent.BEGIN) for n in range(3)])
+    model.sort(Column.HOST)
+    assert names(model) == ["v0", "v1", "v2"]
+
+
 def test_causes_are_grouped_the_most_frequent_first(model):
     model.apply([result(n, "failed", "rare") for n in (1, 2)])
     model.apply([result(n, "waiting", "often") for n in range(3, 9)])
     found = causes_of(model.rows)
     assert [(one.example.code, len(one.names)) for one in found] == [("often", 6), ("rare", 2)]
     assert found[1].names == ("v1", "v2")
+
+
+def test_the_cards_keep_that_order_while_numbers_change(qtbot, theme, model):
+    causes = FleetCauses()
+    qtbot.addWidget(causes)
+    model.apply([result(n, "failed", "first") for n in (1, 2)])
+    causes.show_causes(causes_of(model.rows))
+    model.apply([result(3, "failed", "second")])
+    causes.show_causes(causes_of(model.rows))
+    before = set(causes.cards.values())
+    model.apply([result(n, "failed", "second") for n in range(4, 9)])
+    causes.show_causes(causes_of(model.rows))
+    assert set(causes.cards.values()) == before
+    seen = sorted(causes.cards.values(), key=causes._list.indexOf)
+    assert ["second" in card.accessibleName() for card in seen] == [True, False]
+    following = seen[0].showing.nextInFocusChain()
+    while not isinstance(following, QPushButton):
+        following = following.nextInFocusChain()
+    assert following is seen[1].showing
+
+
+def test_a_cause_says_what_became_of_its_launches_once(qtbot, theme, model):
+    causes = FleetCauses()
+    qtbot.addWidget(causes)
+    error = {"code": "c", "title": "Not tried: its machine was refused", "message": "m"}
+    model.apply([{**result(1, "not-tried", "c"), "error": error}])
+    causes.show_causes(causes_of(model.rows))
+    (card,) = causes.cards.values()
+    assert card.accessibleName() == "Not tried (1): its machine was refused"
 
 
 def test_what_hosts_and_files_say_is_shown_and_never_obeyed(model):

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
 from watchword.core.watch.approvals import decision_of, request_approval
@@ -10,8 +12,8 @@ from watchword.gui.fleet_service import FleetService
 from watchword.gui.launch_service import LaunchService
 from watchword.gui.pages.fleet_page import FleetPage
 
-from .fleet_scenes import WATCH
-from .support import idle, texts
+from ..fleet_scenes import WATCH
+from ..support import idle, texts
 
 SHA256 = "5a" * 32
 
@@ -32,7 +34,7 @@ def page(qtbot, bridge, theme, service):
         made.show()
     made.questions.set_open(True)
     yield made
-    qtbot.waitUntil(lambda: not bridge.busy, timeout=20_000)
+    qtbot.waitUntil(lambda: not bridge.busy)
 
 
 def ask(folder, guest="web1"):
@@ -95,6 +97,45 @@ def test_questions_are_looked_for_again_when_the_page_is_seen(qtbot, page, folde
     page.refresh()
     idle(qtbot, page)
     assert len(page.questions.cards) == 1
+
+
+def test_a_button_looks_for_questions_again(qtbot, page, folder):
+    look(qtbot, page, folder)
+    ask(folder)
+    page.questions.again.click()
+    idle(qtbot, page)
+    assert len(page.questions.cards) == 1
+
+
+def test_questions_of_another_watch_are_not_shown_as_those_of_this_one(qtbot, page, folder):
+    ask(folder, "web9")
+    other = folder.parent / "other"
+    other.mkdir()
+    (other / "watch.toml").write_text(WATCH)
+    ask(other / "approvals", "web2")
+    page.questions.settings.set_path(str(folder.parent / "watch.toml"))
+    assert page.work.busy
+    page.questions.settings.set_path(str(other / "watch.toml"))
+    qtbot.waitUntil(lambda: bool(page.questions.cards))
+    (card,) = page.questions.cards
+    assert "web2" in texts(card)
+
+
+def test_while_something_is_under_way_nothing_is_decided_and_then_it_is_looked(qtbot, page, folder):
+    ask(folder)
+    look(qtbot, page, folder)
+    (card,) = page.questions.cards
+    go_on = threading.Event()
+    page.work.start("Waiting…", lambda: go_on.wait(60), lambda _: None)
+    assert not card.allowing.isEnabled()
+    assert not card.refusing.isEnabled()
+    page.questions.set_open(False)
+    ask(folder, "web2")
+    page.questions.set_open(True)
+    go_on.set()
+    qtbot.waitUntil(lambda: len(page.questions.cards) == 2)
+    idle(qtbot, page)
+    assert all(one.refusing.isEnabled() for one in page.questions.cards)
 
 
 def test_what_a_file_says_is_shown_and_never_obeyed(qtbot, page, folder):

@@ -11,19 +11,20 @@ write there; ID says for which guest and which image, so that it is good for no 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 import re
 import stat
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from ..bounded_json import parse_json
 from ..errors import BadInput
-from ..files import make_folder, read_file, write_file
+from ..files import make_folder, read_file, shown_path, write_file
 from .watch_errors import approvals_unusable
 
 MOST_QUESTIONS: Final = 1000
@@ -84,7 +85,9 @@ def request_approval(
     name = approval_id(guest, firmware_sha256)
     _own_folder(folder)
     path = folder / f"{name}{_QUESTION}"
-    if not path.exists():
+    with _in_reach(folder):
+        asked_before = path.exists()
+    if not asked_before:
         if len(_question_ids(folder)) >= MOST_QUESTIONS:
             raise _too_many(folder)
         pending = PendingApproval(name, guest, firmware_sha256, launch_id, host, asked, None)
@@ -99,7 +102,7 @@ def pending_approvals(folder: Path, *, decided: bool = False) -> tuple[PendingAp
     What can't be read as a question is left out. Raises UsageError ``approvals-not-private``
     for a folder in which others can write.
     """
-    if not folder.exists():
+    if not _is_there(folder):
         return ()
     _own_folder(folder)
     found = [one for name in _question_ids(folder) if (one := _question(folder, name)) is not None]
@@ -129,25 +132,43 @@ def decision_of(folder: Path, guest: str, firmware_sha256: str) -> bool | None:
 
     Raises UsageError ``approvals-not-private`` for a decision that others could have made.
     """
-    if not folder.exists():
+    if not _is_there(folder):
         return None
     _own_folder(folder)
     return _decision(folder, approval_id(guest, firmware_sha256))
 
 
 def all_decided(folder: Path | None, approvals: Iterable[str]) -> bool:
-    """Whether there is a decision to look at for each of these questions."""
+    """Whether there is a decision to look at, or trouble, for each of these questions."""
     if folder is None:
         return True
-    return all((folder / f"{name}{_DECISION}").exists() for name in approvals)
+    try:
+        return all((folder / f"{name}{_DECISION}").exists() for name in approvals)
+    except OSError:  # whoever looks is told
+        return True
 
 
 # -- files ---------------------------------------------------------------------------
 
 
+@contextlib.contextmanager
+def _in_reach(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as fault:
+        why = os.strerror(fault.errno or 0)
+        raise approvals_unusable(f"{shown_path(folder)} can't be looked into: {why}.") from None
+
+
+def _is_there(folder: Path) -> bool:
+    with _in_reach(folder):
+        return folder.exists()
+
+
 def _own_folder(folder: Path) -> None:
     make_folder(folder, _FIELD)
-    status = folder.lstat()
+    with _in_reach(folder):
+        status = folder.lstat()
     if not stat.S_ISDIR(status.st_mode):
         raise approvals_unusable(f"{folder} is no folder, or a link to one.")
     if status.st_uid != os.geteuid() or status.st_mode & 0o022:
@@ -155,7 +176,7 @@ def _own_folder(folder: Path) -> None:
 
 
 def _question_ids(folder: Path) -> tuple[str, ...]:
-    with os.scandir(folder) as entries:
+    with _in_reach(folder), os.scandir(folder) as entries:
         names = (entry.name.removesuffix(_QUESTION) for entry in entries)
         return tuple(name for name in names if _ID.fullmatch(name))
 
@@ -180,10 +201,11 @@ def _text(value: Mapping[str, object], key: str) -> str:
 
 def _decision(folder: Path, name: str) -> bool | None:
     path = folder / f"{name}{_DECISION}"
-    try:
-        status = path.lstat()
-    except FileNotFoundError:
-        return None
+    with _in_reach(folder):
+        try:
+            status = path.lstat()
+        except FileNotFoundError:
+            return None
     private = stat.S_ISREG(status.st_mode) and not status.st_mode & 0o077
     if not private or status.st_uid != os.geteuid() or status.st_nlink != 1:
         raise approvals_unusable(f"{path} is not a file of yours alone (mode 600).")

@@ -11,6 +11,7 @@ import pytest
 from watchword.core.errors import BadInput, UsageError
 from watchword.core.simulator import FirmwareRecipe, PlatformKeys, build_firmware
 from watchword.core.watch.approvals import (
+    all_decided,
     approval_id,
     decide,
     decision_of,
@@ -247,6 +248,44 @@ def test_a_decision_that_can_t_be_relied_on_keeps_the_vm_waiting(office, keys):
             assert machine.processor.packets == ()
 
     run(scenario)
+
+
+@pytest.mark.parametrize("where", ["x" * 300, "a-file/approvals"])
+def test_a_folder_out_of_reach_is_told_in_words(tmp_path, where):
+    (tmp_path / "a-file").touch()
+    folder = tmp_path / where
+    told = []
+    for ask in (
+        lambda: pending_approvals(folder),
+        lambda: decision_of(folder, "vm1", SHA),
+        lambda: decide(folder, approval_id("vm1", SHA), allow=True),
+        lambda: request_approval(folder, "vm1", SHA, launch_id="l", host="h", asked="t"),
+    ):
+        try:
+            ask()
+        except (BadInput, UsageError) as error:
+            told.append(error.code)
+    assert set(told) <= {"approvals-not-private", "bad-folder"}
+    assert len(told) >= 2
+    assert all_decided(tmp_path / ("x" * 300), ["ab" * 16])
+
+
+def test_what_waits_for_a_folder_out_of_reach_does_not_end_the_watch(office, keys, tmp_path):
+    async def scenario():
+        async with Machine(keys) as machine:
+            with office.watch() as watch:
+                async with serving(watch):
+                    _, reply = await waiting_vm(watch, machine, keys)
+                    assert reply.as_json()["code"] == "first-firmware"
+                    watch.reload(office.rules(approvals=tmp_path / ("x" * 300)))
+                    await until(lambda: len(office.told("matched")) >= 2, "the next look")
+                    watch.reload(office.rules())
+                    (question,) = pending_approvals(office.approvals)
+                    decide(office.approvals, question.id, allow=True)
+                    await until(lambda: office.told("launched"), "the launch")
+
+    run(scenario)
+    assert office.told("upkeep-failed") == []
 
 
 @pytest.mark.parametrize("name", ["../../x", "", "ab" * 16, "x" * 32])

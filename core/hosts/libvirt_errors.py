@@ -64,7 +64,8 @@ _KNOWN: Final = (
     _known(
         r"No such file or directory|Connection refused|failed to connect|unable to connect"
         r"|no route to host|Name or service not known|Network is unreachable|timed? ?out"
-        r"|Cannot recv data|End of file while reading|client socket is closed|Disconnected",
+        r"|Cannot (recv|write) data|End of file while|client socket is closed|Disconnected"
+        r"|HANDLE_HANGUP or",
         _BROKEN,
         "The libvirt daemon can't be reached",
         "Nobody answers there, or the connection broke.",

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from ..hosts.process_end import kill_group
 from ..secret import Secret
 from .luks_header import LuksHeader
 from .luks_tool import BOOT_ITERATIONS, HeaderCopy
@@ -135,8 +135,7 @@ def opened_data(path: Path, start: int, size: int, key: Secret) -> Iterator[NbdD
                 disk.close()
             process.wait(60)
         finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
+            kill_group(process)
             process.wait()
             if process.stderr is not None:
                 process.stderr.close()

@@ -18,6 +18,8 @@ from watchword.core.hosts.libvirt import LibvirtHost
 from watchword.core.hosts.limits import DEFAULT_LIMITS
 from watchword.core.hosts.urls import parse_host_url
 
+from .behaviours import Packet
+
 UUID = "3064b1c0-c005-40ff-8185-50046e924ec1"
 URL = f"libvirt+qemu:///system?domain={UUID}"
 # It answers as virsh does that reads commands from a pipe: a file for each command.
@@ -105,6 +107,25 @@ def test_each_reason_not_to_get_in_has_a_name_and_a_remedy(virsh, words, code):
     error = refused()
     assert error.code == code
     assert "\x1b" not in str(error.as_json())
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "Cannot recv data: Connection reset by peer",
+        "Cannot write data: Broken pipe",
+        "End of file while reading data: Input/output error",
+        "End of file while writing data: Input/output error",
+        "internal error: client socket is closed",
+        "internal error: VIR_EVENT_HANDLE_HANGUP or VIR_EVENT_HANDLE_ERROR encountered",
+    ],
+)
+def test_an_injection_whose_connection_breaks_leaves_open_whether_it_arrived(virsh, words):
+    virsh(domsetlaunchsecstate=f"error: {words}\n")
+    error = refused(lambda host: host.inject(Packet()))
+    assert error.code == "libvirt-unreachable"
+    assert error.details["packet_arrived"] == "unknown"
+    assert "another one never" in error.message
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from pathlib import Path
 
 NOBODY = 65534
 """As root libvirtd would be the system's daemon: it gets a user who owns nothing."""
-START_SECONDS = 30
+START_SECONDS = 60
 EMULATOR = Path(__file__).with_name("libvirt_emulator.py")
 
 

@@ -231,7 +231,7 @@ def test_domain_events_come_by_ssh_and_their_end_is_an_error(
     )
 
     async def told(events: DomainEvents, change: str) -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while (await anext(events)).change != change:
                 pass
 

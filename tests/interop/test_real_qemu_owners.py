@@ -141,7 +141,7 @@ class TrialHost:
             self._process = subprocess.Popen(words, stdout=log, stderr=subprocess.STDOUT)
 
     def wait_until_it_listens(self) -> None:
-        for _ in range(400):
+        for _ in range(1200):
             if "PSIM listening" in (self.folder / "log").read_text():
                 return
             assert self._process.poll() is None, (self.folder / "log").read_text()

@@ -25,7 +25,7 @@ def run(folder, *words, seconds=20.0, environment=None):
 
 def is_gone(pid):
     """Whether a process has ended; for one that was killed this takes a moment."""
-    for _ in range(200):
+    for _ in range(3000):
         try:
             os.kill(pid, 0)
         except ProcessLookupError:
@@ -94,7 +94,7 @@ def test_a_command_that_is_killed_is_told_so(tmp_path):
 def test_a_command_that_takes_too_long_is_killed_with_all_that_it_started(tmp_path):
     script = "sleep 600 & echo $! > child; echo $$ > self; echo waiting; wait"
     with pytest.raises(HostError) as caught:
-        run(tmp_path, "/bin/sh", "-c", script, seconds=1.0)
+        run(tmp_path, "/bin/sh", "-c", script, seconds=4.0)  # a busy machine begins it late
     assert caught.value.code == "start-command-timeout"
     for name in ("child", "self"):
         assert is_gone(int((tmp_path / name).read_text()))
@@ -122,5 +122,5 @@ def test_cancelling_kills_the_command(tmp_path):
         with pytest.raises(asyncio.CancelledError):
             await task
 
-    asyncio.run(asyncio.wait_for(cancel(), 20))
+    asyncio.run(asyncio.wait_for(cancel(), 50))
     assert is_gone(int((tmp_path / "self").read_text()))

@@ -190,7 +190,7 @@ async def converse(address: Path, requests: str) -> str:
     said = []
     try:
         writer.write(requests.encode())
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while wanted:
                 line = (await reader.readline()).decode()
                 said.append(line.rstrip())

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from watchword.core.hosts.ssh_url import SshAddress
 
-START_SECONDS = 20
+START_SECONDS = 60
 # As root sshd wants /run/sshd: it gets a /run of its own, which ends with it.
 PRIVATE_RUN = 'mount -t tmpfs none /run && mkdir -m 755 /run/sshd && exec "$@"'
 # In a chroot or a container there may be no mounts of one's own; then sshd's folder is made.

@@ -21,7 +21,7 @@ from watchword.core.hosts.tls_url import TlsAddress
 
 NOW = datetime.datetime.now(datetime.UTC)
 DAY = datetime.timedelta(days=1)
-START_SECONDS = 20
+START_SECONDS = 60
 
 
 class Authority:

@@ -11,7 +11,8 @@ import ssl
 class Wire:
     """Passes bytes on between clients and the unix socket ``target``; an async context.
 
-    ``cut_at``    once a client has sent these bytes, and they are passed on, ``cut`` is called
+    ``cut_at``    once a client has sent these bytes and the host has answered, ``cut`` is called,
+    and the answer lost
     ``silent_at``  once a client has sent these bytes, nothing comes back any more
     """
 
@@ -68,10 +69,10 @@ class Wire:
                 writer.transport.abort()
                 return
             self._writers |= {writer, far_writer}
-            silence = asyncio.Event()
-            back = asyncio.create_task(self._answers(far_reader, writer, silence))
+            silence, lost = asyncio.Event(), asyncio.Event()
+            back = asyncio.create_task(self._answers(far_reader, writer, silence, lost))
             try:
-                await self._commands(reader, far_writer, silence)
+                await self._commands(reader, far_writer, silence, lost)
             finally:
                 back.cancel()
                 with contextlib.suppress(asyncio.CancelledError, OSError):
@@ -80,21 +81,23 @@ class Wire:
                     self._writers.discard(one)
                     one.transport.abort()
 
-    async def _commands(self, reader, writer, silence) -> None:
+    async def _commands(self, reader, writer, silence, lost) -> None:
         while data := await reader.read(65536):
-            if self.silent_at is not None and self.silent_at in data:
+            cut = self.cut_at is not None and self.cut_at in data
+            if cut or (self.silent_at is not None and self.silent_at in data):
                 silence.set()
             writer.write(data)
             await writer.drain()
-            if self.cut_at is not None and self.cut_at in data:
+            if cut:
                 self.cut_at = None
-                silence.set()
-                await asyncio.sleep(0.1)  # the host acts on it, and its answer is lost
+                await lost.wait()
                 self.cut()
 
-    async def _answers(self, reader, writer, silence) -> None:
+    async def _answers(self, reader, writer, silence, lost) -> None:
         while data := await reader.read(65536):
-            if not silence.is_set():
+            if silence.is_set():
+                lost.set()
+            else:
                 writer.write(data)
                 await writer.drain()
         writer.transport.abort()

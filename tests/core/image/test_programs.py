@@ -45,7 +45,7 @@ def run(*arguments, **options):
 
 
 def gone(pid: int) -> bool:
-    for _ in range(200):
+    for _ in range(1500):
         try:
             if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
                 return True
@@ -144,7 +144,7 @@ def test_a_tool_that_takes_too_long_is_killed_with_its_children(tool, tmp_path: 
     note = tmp_path / "pid"
     name = tool(f"sleep 600 & echo $! >{note}; wait")
     with pytest.raises(BadInput) as slow:
-        run(name, [], limits=Limits(seconds=1.0))
+        run(name, [], limits=Limits(seconds=4.0))  # a busy machine begins with it late
     assert slow.value.code == "program-too-slow"
     assert gone(int(note.read_text()))
 
@@ -154,9 +154,7 @@ def test_a_tool_without_a_sign_of_life_is_killed_and_a_pulse_keeps_it(tool) -> N
         run(tool("sleep 600"), [], limits=Limits(seconds=60, idle=0.3))
     assert "without getting any further" in slow.value.message
     beats = iter(range(1000))
-    done = run(
-        tool("sleep 1.2"), [], limits=Limits(seconds=60, idle=0.6), pulse=lambda: next(beats)
-    )
+    done = run(tool("sleep 4"), [], limits=Limits(seconds=60, idle=3), pulse=lambda: next(beats))
     assert done.status == 0
 
 
@@ -166,7 +164,7 @@ def test_cancelling_kills_the_tool_and_its_children(tool, tmp_path: Path) -> Non
 
     async def cancel() -> None:
         task = asyncio.create_task(run_program(name, []))
-        for _ in range(500):
+        for _ in range(3000):
             if note.exists():
                 break
             await asyncio.sleep(0.01)

@@ -171,7 +171,7 @@ def qemu_that_uses(path, form, socket):
     words = ["--socket", str(socket), "--persistent", "-f", form, str(path)]
     process = subprocess.Popen(["qemu-nbd", *words])
     try:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while not socket.exists() and time.monotonic() < deadline:
             time.sleep(0.01)
         assert socket.exists()

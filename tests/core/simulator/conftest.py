@@ -83,7 +83,7 @@ class RawClient:
         await self._writer.drain()
 
     async def raw_line(self) -> bytes:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             return await self._reader.readline()
 
     async def line(self) -> dict[str, object]:
@@ -99,7 +99,7 @@ class RawClient:
 
     async def at_end(self) -> bool:
         """Whether the server closed the connection."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             return await self._reader.read(1) == b""
 
     async def close(self) -> None:

@@ -506,7 +506,7 @@ def test_every_attack_can_be_stopped_at_any_time(attack, keys, firmware, make_or
 @pytest.mark.parametrize("name", ["second-client", "answers-late", "slow-drip", "flood"])
 def test_a_client_that_leaves_makes_room_for_the_next(keys, order, client_type, name):
     async def run() -> None:
-        async with asyncio.timeout(10), SimulatedHost(keys, attack_named(name)) as host:
+        async with asyncio.timeout(60), SimulatedHost(keys, attack_named(name)) as host:
             server = await host.start_vm(order)
             for turn in range(2):
                 client = await client_type.connect(server.address)

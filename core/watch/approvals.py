@@ -24,7 +24,8 @@ from typing import Final
 
 from ..bounded_json import parse_json
 from ..errors import BadInput
-from ..files import make_folder, read_file, shown_path, write_file
+from ..file_writing import shown_path
+from ..files import make_folder, read_file, write_file
 from .watch_errors import approvals_unusable
 
 MOST_QUESTIONS: Final = 1000

@@ -51,6 +51,8 @@ _ALWAYS: Final = (
     "error.message",
 )
 _SHORTEST_NEEDLE: Final = 3
+_PATH: Final = re.compile(r"(?<![\w./-])/[^\s/]")
+"""A path on the owner's machine, with his name in it and what he calls his things."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +117,7 @@ def _take_out(predicate: dict[str, Any], random: Callable[[int], bytes]) -> Iter
         text = holder[key]
         if not isinstance(text, str):
             continue
-        if place in _ALWAYS or place.endswith("].entry") or _names_one(text, needles):
+        if place in _ALWAYS or place.endswith("].entry") or _tells(text, needles):
             salt = random(SALT_SIZE)
             holder[key] = {"commitment": commitment_of(salt, text)}
             yield Opening(place, salt, text)
@@ -169,8 +171,8 @@ def _parts_of_url(url: str) -> Iterator[str]:
             yield value
 
 
-def _names_one(text: str, needles: tuple[str, ...]) -> bool:
-    return any(
+def _tells(text: str, needles: tuple[str, ...]) -> bool:
+    return _PATH.search(text) is not None or any(
         re.search(rf"(?<![A-Za-z0-9]){re.escape(needle)}(?![A-Za-z0-9])", text, re.IGNORECASE)
         for needle in needles
     )

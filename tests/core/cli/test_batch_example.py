@@ -69,3 +69,17 @@ def test_the_page_names_every_key_and_every_outcome():
     keys = {*Manifest.model_fields, *LaunchEntry.model_fields} - {"defaults", "launch", "profile"}
     assert [key for key in keys if f"`{key}`" not in page] == []
     assert [one.value for one in Outcome if f"`{one.value}`" not in page] == []
+
+
+def test_the_page_names_every_event():
+    core = DOCS.parent / "core"
+    sources = [
+        *(core / "batch").glob("*.py"),
+        *(core / "cli").glob("batch*.py"),
+        core / "workers" / "dispatch.py",
+    ]
+    found = [re.findall(r'"event": "([a-z-]+)"', path.read_text()) for path in sources]
+    page = (DOCS / "batch.md").read_text()
+    events = {event for some in found for event in some}
+    assert {"batch", "result", "summary"} < events
+    assert sorted(event for event in events if f"\n| `{event}` | " not in page) == []

@@ -146,6 +146,20 @@ def test_free_texts_that_name_one_of_them_go_as_a_whole(plain, keys):
     assert verify_evidence(redacted.envelope, trust(keys))
 
 
+def test_free_texts_with_a_path_of_the_owners_go_too(plain, keys):
+    kept = ["SEV/ES is off", "API 1.49 and/or build 6", "half / half"]
+    gone = ["firmware /home/ann/OVMF.fd: It may be cut.", "see “/srv/x”"]
+
+    def add(predicate):
+        predicate["warnings"] = [*kept, *gone]
+
+    redacted = redact(made.forged(plain.document(), add), key(), os.urandom)
+    warnings = made.predicate_of(redacted.envelope)["warnings"]
+    assert warnings[: len(kept)] == kept
+    assert all(set(value) == {"commitment"} for value in warnings[len(kept) :])
+    assert verify_evidence(redacted.envelope, trust(keys))
+
+
 def test_only_the_owner_redacts_and_only_once(es_document, redacted):
     with pytest.raises(VerificationRefused) as caught:
         redact(es_document, key(made.OTHER_SEED), os.urandom)

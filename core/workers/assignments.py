@@ -14,19 +14,15 @@ import os
 import sqlite3
 from collections.abc import Callable, Iterator
 from datetime import datetime
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from ..errors import AnswerPending, UsageError
 from ..launch.surroundings import now_utc
 from ..ledger.entries import EntryKind
-from .job_journal import AT_OWNERS, NotedTurn, contradicted
+from .job_journal import AT_OWNERS, NotedTurn, RememberedDatabase
 from .models import time_text
 from .signed_job import Assignment, SignedJob, guest_key
 from .signed_result import VerifiedResult
-from .small_database import SmallDatabase
-
-if TYPE_CHECKING:
-    from .job_journal import JobJournal
 
 _SCHEMA: Final = """
 create table turns (
@@ -59,31 +55,18 @@ _ASSIGNMENT: Final = "job_id, batch, name, guest, host, worker, turn"
 LONGEST_REASON: Final = 500
 
 
-class Assignments(SmallDatabase):
+class Assignments(RememberedDatabase):
     """The owner's assignments, for one thread; several processes may share the file."""
 
     FILE_NAME = "assignments.sqlite3"
     SCHEMA = _SCHEMA
     WORD = "the owner's assignments"
+    KINDS = AT_OWNERS
 
     clock: Callable[[], datetime] = staticmethod(now_utc)
-    _journal: JobJournal | None = None
 
-    def stand_by(self, journal: JobJournal) -> int:
-        """Have the ledger know each turn that comes, and bring back those it knows; how many.
-
-        Raises VerificationRefused ``worker-store-otherwise`` where the two contradict each
-        other, and as JobJournal.noted.
-        """
-        brought = 0
-        with self._writing() as connection:
-            for noted in journal.noted(AT_OWNERS):
-                try:
-                    brought += _bring_back(connection, noted)
-                except sqlite3.IntegrityError:
-                    raise contradicted(self.WORD, self.path, noted) from None
-        self._journal = journal
-        return brought
+    def _bring_back(self, connection: sqlite3.Connection, noted: NotedTurn) -> int:
+        return _bring_back(connection, noted)
 
     def _told(self, key: str, one: Assignment) -> Assignment:
         """The turn, once the ledger knows it."""

@@ -8,12 +8,14 @@ Where one of the files is an older copy, or gone, the ledger brings back what it
 
 from __future__ import annotations
 
+import sqlite3
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from ..errors import VerificationRefused
 from ..ledger.anchor import newest_head
 from ..ledger.entries import EntryKind
+from .small_database import SmallDatabase
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -76,6 +78,37 @@ class JobJournal:
             self._told.add(mark)
 
 
+class RememberedDatabase(SmallDatabase):
+    """A small file of which the ledger knows what is never to be forgotten.
+
+    Subclasses say of which ``KINDS``, and how a row is brought back.
+    """
+
+    KINDS: tuple[EntryKind, ...]
+
+    _journal: JobJournal | None = None
+
+    def stand_by(self, journal: JobJournal) -> int:
+        """Have the ledger know all that comes, and bring back what it knows; how many rows.
+
+        Raises VerificationRefused ``worker-store-otherwise`` where the two contradict each
+        other, and as JobJournal.noted.
+        """
+        brought = 0
+        with self._writing() as connection:
+            for noted in journal.noted(self.KINDS):
+                try:
+                    brought += self._bring_back(connection, noted)
+                except sqlite3.IntegrityError:
+                    raise _contradicted(self.WORD, self.path, noted) from None
+        self._journal = journal
+        return brought
+
+    def _bring_back(self, connection: sqlite3.Connection, noted: NotedTurn) -> int:
+        """How many rows were missing; sqlite3.IntegrityError where there is another one."""
+        raise NotImplementedError
+
+
 def note_head(ledger: Ledger, vault: Vault) -> None:
     """Have the keyring know the ledger's head, where there is a keyring.
 
@@ -87,7 +120,7 @@ def note_head(ledger: Ledger, vault: Vault) -> None:
         vault.write_anchor(lambda noted: newest_head(ledger, noted))
 
 
-def contradicted(word: str, path: Path, noted: NotedTurn) -> VerificationRefused:
+def _contradicted(word: str, path: Path, noted: NotedTurn) -> VerificationRefused:
     """VerificationRefused ``worker-store-otherwise``: the file says otherwise than the ledger."""
     return VerificationRefused(
         "worker-store-otherwise",

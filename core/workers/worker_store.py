@@ -12,14 +12,12 @@ from typing import TYPE_CHECKING, Final
 
 from ..errors import VerificationRefused
 from ..ledger.entries import EntryKind
-from .job_journal import AT_WORKERS, NotedTurn, contradicted
+from .job_journal import AT_WORKERS, NotedTurn, RememberedDatabase
 from .models import time_text
-from .small_database import SmallDatabase
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from .job_journal import JobJournal
     from .verified_job import VerifiedJob
 
 _SCHEMA: Final = """
@@ -68,30 +66,16 @@ _TURN: Final = (
 _SEAL: Final = "insert into seals (guest_key, turn, launch_id, job, claimed) values (?, ?, ?, ?, ?)"
 
 
-class WorkerStore(SmallDatabase):
+class WorkerStore(RememberedDatabase):
     """The worker's own store, for one thread."""
 
     FILE_NAME = "worker.sqlite3"
     SCHEMA = _SCHEMA
     WORD = "the worker's own store"
+    KINDS = AT_WORKERS
 
-    _journal: JobJournal | None = None
-
-    def stand_by(self, journal: JobJournal) -> int:
-        """Have the ledger know all that comes, and bring back what it knows; how many rows.
-
-        Raises VerificationRefused ``worker-store-otherwise`` where the two contradict each
-        other, and as JobJournal.noted.
-        """
-        brought = 0
-        with self._writing() as connection:
-            for noted in journal.noted(AT_WORKERS):
-                try:
-                    brought += _bring_back(connection, noted)
-                except sqlite3.IntegrityError:
-                    raise contradicted(self.WORD, self.path, noted) from None
-        self._journal = journal
-        return brought
+    def _bring_back(self, connection: sqlite3.Connection, noted: NotedTurn) -> int:
+        return _bring_back(connection, noted)
 
     def _tell(self, kind: EntryKind, job: VerifiedJob, **more: str) -> None:
         """Once it is on the disk here, so that the ledger never knows what this file does not."""

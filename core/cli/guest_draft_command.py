@@ -47,10 +47,14 @@ def _draft(arguments: argparse.Namespace, console: Console) -> Result:
 
 async def _ask(url: str) -> DraftProfile:
     from ..hosts.connect import connect_host  # noqa: PLC0415 - for this command alone
+    from ..hosts.libvirt_url import LibvirtAddress  # noqa: PLC0415 - as above
     from ..hosts.urls import parse_host_url  # noqa: PLC0415 - as above
-    from ..launch.domain_draft import draft_from_host  # noqa: PLC0415 - as above
+    from ..launch.domain_draft import draft_from_host, shows_none  # noqa: PLC0415 - as above
 
-    async with await connect_host(parse_host_url(url)) as host:
+    address = parse_host_url(url)
+    if not isinstance(address, LibvirtAddress):
+        raise shows_none(url)
+    async with await connect_host(address) as host:
         return await draft_from_host(host)
 
 

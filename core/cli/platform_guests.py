@@ -9,8 +9,9 @@ import asyncio
 from ..errors import UsageError
 from ..hosts.connect import connect_host
 from ..hosts.host_words import visible
+from ..hosts.libvirt_url import LibvirtAddress
 from ..hosts.protocol import GuestLister, GuestRow
-from ..hosts.urls import ExchangeAddress, parse_host_url
+from ..hosts.urls import parse_host_url
 from .host_notes import note_host_warnings
 from .output import Console, Result, table
 
@@ -30,7 +31,7 @@ def guests(arguments: argparse.Namespace, console: Console) -> Result:
 
 async def _ask(url: str) -> tuple[GuestRow, ...]:
     address = parse_host_url(url)
-    if isinstance(address, ExchangeAddress):
+    if not isinstance(address, LibvirtAddress):
         raise _lists_none(url)
     async with await connect_host(address) as host:
         if not isinstance(host, GuestLister):

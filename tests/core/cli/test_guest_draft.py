@@ -80,6 +80,14 @@ def test_a_host_that_shows_no_domain_says_so(guests, host):
     assert (found.status, found.code) == (2, "host-shows-no-domain")
 
 
+@pytest.mark.parametrize("words", [("guest", "draft", "vm1"), ("platform", "guests")])
+@pytest.mark.parametrize("url", ["qmp+unix:///nowhere/vm1.sock", "exchange:///nowhere/vm1"])
+def test_what_only_libvirt_knows_is_asked_of_nobody_else(command, words, url):
+    found = command(*words, "--host", url, "--json")
+    assert found.status == 2
+    assert found.code in ("host-shows-no-domain", "host-lists-no-guests")
+
+
 def test_a_command_line_can_not_break_out_of_the_command(guests, host):
     evil = "x'; rm -rf / #$(id)"
     host(Showing(new_domain(ORDER).replace(ORDER.cmdline, evil)))

@@ -81,6 +81,9 @@ class OneLaunch:
 
     def result(self, outcome: Outcome, error: WatchwordError | None = None) -> LaunchResult:
         """The result as far as it is known by now."""
+        if error is not None:
+            # It is kept to the end of the batch, and its frames know all that a launch holds.
+            error.__traceback__ = error.__context__ = error.__cause__ = None
         planned = self._planned
         return LaunchResult(
             planned.name,

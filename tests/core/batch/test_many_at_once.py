@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from types import SimpleNamespace
 
 import pytest
@@ -11,7 +13,7 @@ import pytest
 from watchword.core.batch.intent import BatchOrder, Phase
 from watchword.core.batch.results import Outcome
 from watchword.core.batch.runner import run_batch
-from watchword.core.errors import ExitStatus, VerificationRefused
+from watchword.core.errors import ExitStatus, HostError, VerificationRefused
 from watchword.core.launch.record import LaunchState
 from watchword.core.launch.sev_plan import nobody_else_knows
 
@@ -104,6 +106,29 @@ def test_a_machine_whose_chain_was_refused_is_left_alone_and_said_so(crowd, desk
         "names": ["bad3", "bad4", "bad5"],
     }
     assert "bad2" in str(summary.results[2].error.message)
+
+
+def test_nothing_of_a_launch_that_failed_stays_in_memory_with_its_error(crowd, desk):
+    class Held:
+        """What a launch holds."""
+
+    gone = []
+
+    async def fail():
+        held = Held()
+        gone.append(weakref.ref(held))
+        raise HostError("host-lost", "Lost", "message", "remedy")
+
+    for number in (1, 2):
+        desk.trouble[f"qmp+unix:///run/a{number}", "guest"] = fail
+    gc.collect()
+    gc.disable()
+    try:
+        summary = crowd(crowd.text(("a", 2)))
+        assert [result.error.code for result in summary.results] == ["host-lost"] * 2
+        assert [held() for held in gone] == [None, None]
+    finally:
+        gc.enable()
 
 
 def test_what_another_profile_pins_is_still_tried_there(crowd, desk, fleet):

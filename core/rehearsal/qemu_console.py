@@ -153,7 +153,8 @@ class Console:
             if sign not in self.signs and encoded in text:
                 self.signs[sign] = marker
         if self._secrets is not None and not self.leaked:
-            self.leaked = self._secrets(text)
+            # A terminal ends lines with both, and a secret may have several lines.
+            self.leaked = self._secrets(text) or self._secrets(text.replace(b"\r\n", b"\n"))
         self._recent = text[-_WINDOW:]
 
     def _split(self, clean: bytes) -> None:

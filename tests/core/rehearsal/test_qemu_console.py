@@ -87,6 +87,16 @@ def test_a_secret_is_known_however_its_line_ends(end: bytes) -> None:
     assert not _within(Secret(b"\n"), b"\r\n")
 
 
+def test_a_secret_of_several_lines_is_noticed_though_a_terminal_ends_them_otherwise() -> None:
+    secret = Secret(b"-----BEGIN KEY-----\nhunter2\n-----END KEY-----\n")
+    console = Console(MARKERS, None, lambda text: _within(secret, text))
+    console.feed(b"# cat key\r\n-----BEGIN KEY-----\r")
+    console.feed(b"\nhunter2\r\n")
+    assert not console.leaked
+    console.feed(b"-----END KEY-----\r\n")
+    assert console.leaked
+
+
 def test_a_line_with_a_secret_is_neither_kept_nor_shown() -> None:
     shown: list[str] = []
     console = Console(ConsoleMarkers(), shown.append, lambda text: b"hunter2" in text)

@@ -22,6 +22,7 @@ _TABLES: Final = """
     create table launch (id text primary key, guest text, content text) without rowid;
     create table request (key text primary key, launch text) without rowid;
     create table gone (launch text primary key) without rowid;
+    create table refused (launch text primary key, times integer) without rowid;
 """
 
 
@@ -81,6 +82,22 @@ class PromiseIndex:
         with _our_errors():
             found = self._kept.execute("select 1 from gone where launch = ?", (launch_id,))
             return found.fetchone() is not None
+
+    def add_refused(self, launch_id: str) -> None:
+        """Count one refusal of a launch more."""
+        with _our_errors():
+            self._kept.execute(
+                "insert into refused values (?, 1)"
+                " on conflict (launch) do update set times = times + 1",
+                (launch_id,),
+            )
+
+    def times_refused(self, launch_id: str) -> int:
+        """How many were counted."""
+        with _our_errors():
+            found = self._kept.execute("select times from refused where launch = ?", (launch_id,))
+            row = found.fetchone()
+        return 0 if row is None else int(row[0])
 
     def _one(self, words: str, sought: str) -> Promise | None:
         with _our_errors():

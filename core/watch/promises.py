@@ -26,8 +26,12 @@ MOST_REFUSALS_PER_HOUR: Final = 200
 """Refusals that are recorded in an hour: strangers must not be able to fill the disk."""
 _HOUR: Final = timedelta(hours=1).total_seconds()
 _REFUSALS: Final = (EntryKind.WATCH_REFUSED, EntryKind.WATCH_UNKNOWN_VM)
+_OF_LAUNCHES: Final = (EntryKind.LAUNCH_REFUSED, EntryKind.PLATFORM_REFUSED)
 _VERIFIED: Final = (EntryKind.PACKET_SEALED, EntryKind.LAUNCH_RUNNING)
-_READ: Final = (EntryKind.WATCH_ASKED, EntryKind.WATCH_VM_GONE, *_REFUSALS, *_VERIFIED)
+_READ: Final = (
+    *(EntryKind.WATCH_ASKED, EntryKind.WATCH_VM_GONE),
+    *(*_REFUSALS, *_OF_LAUNCHES, *_VERIFIED),
+)
 _LONGEST_MESSAGE: Final = 500
 
 
@@ -112,8 +116,8 @@ class Promises:
 
     def times_refused(self, launch_id: str) -> int:
         """How often a launch was refused."""
-        kinds = (EntryKind.LAUNCH_REFUSED, EntryKind.PLATFORM_REFUSED)
-        return sum(1 for _ in self._ledger.entries(launch_id=launch_id, kinds=kinds))
+        self._read_on()
+        return self._index.times_refused(launch_id)
 
     # -- writing -----------------------------------------------------------------
 
@@ -180,9 +184,13 @@ class Promises:
             # Where several are named, it was not known which of them it was.
             if len(found) == 1 and not entry.simulated:
                 self._firmware.add(found[0])
-        elif entry.launch_id is not None and entry.kind is EntryKind.WATCH_VM_GONE:
+        elif entry.launch_id is None:
+            return
+        elif entry.kind in _OF_LAUNCHES:
+            self._index.add_refused(entry.launch_id)
+        elif entry.kind is EntryKind.WATCH_VM_GONE:
             self._index.add_gone(entry.launch_id)
-        elif entry.launch_id is not None:
+        else:
             guest, content = _text(entry, "guest"), _text(entry, "content_sha256")
             promise = Promise(entry.launch_id, guest, content)
             self._index.add(_text(entry, "request_sha256"), promise)

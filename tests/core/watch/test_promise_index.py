@@ -43,6 +43,13 @@ def test_what_is_gone_is_gone_once():
     assert not index.is_gone("launch-2")
 
 
+def test_refusals_are_counted_by_launch():
+    index = PromiseIndex()
+    for _ in range(3):
+        index.add_refused("launch-1")
+    assert (index.times_refused("launch-1"), index.times_refused("launch-2")) == (3, 0)
+
+
 def test_what_is_kept_takes_no_memory_of_ours():
     index = PromiseIndex()
     tracemalloc.start()

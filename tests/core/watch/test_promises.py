@@ -159,6 +159,18 @@ def sealed(ledger, firmware, **values):
     ledger.append(EntryKind.PACKET_SEALED, "launch-1", {"firmware_sha256": firmware}, **values)
 
 
+def test_refusals_of_a_launch_are_counted_without_reading_the_ledger_again(
+    promises, ledger, monkeypatch
+):
+    for launch in ("launch-1", "launch-2", "launch-1"):
+        ledger.append(EntryKind.LAUNCH_REFUSED, launch, {"error": "x"})
+    ledger.append(EntryKind.PLATFORM_REFUSED, "launch-1", {"error": "x"})
+    assert promises.times_refused("launch-1") == 3
+    monkeypatch.setattr(ledger, "entries", lambda **_: pytest.fail("the ledger was read"))
+    assert promises.times_refused("launch-1") == 3
+    assert promises.times_refused("launch-3") == 0
+
+
 def test_firmware_counts_as_verified_only_where_it_is_known_which_one_it_was(promises, ledger):
     sealed(ledger, ["aa", "bb"])
     sealed(ledger, ["cc"], simulated=True)

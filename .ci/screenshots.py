@@ -21,10 +21,11 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from PySide6.QtGui import QImage
 
+    from tests.gui.pages.fleet_support import FleetRoom
     from watchword.gui.main_window import MainWindow
 
 ROOT: Final = Path(__file__).resolve().parent.parent
-LONGEST: Final = 120.0
+LONGEST: Final = 600.0
 """Seconds for everything."""
 MOST_BYTES: Final = 120_000
 SIZE: Final = (1120, 760)
@@ -38,7 +39,21 @@ PICTURES: Final = (
     ("evidence-dark", "dark", None, "run"),
     ("measurement-dark", "dark", None, "measurement"),
     ("refused-light", "light", "wrong-firmware", "measurement"),
+    ("fleet-light", "light", None, "fleet"),
 )
+FLEET: Final = """
+[[launch]]
+name = "v8"
+guest = "web"
+wait = 1
+
+[[launch]]
+name = "v{9..24}"
+guest = "web"
+"""
+"""After launches from v1 to v7."""
+LIES: Final = {"v3": "wrong-firmware", "v11": "wrong-firmware", "v8": "never"}
+"""What some of its hosts do: they load another firmware, or start nothing."""
 
 
 def main() -> int:
@@ -72,7 +87,10 @@ def take_all(folder: Path) -> int:
     try:
         for name, scheme, attack, page in PICTURES:
             theme.scheme = Scheme(scheme)
-            show(window, attack, page, application.processEvents)
+            if page == "fleet":
+                show_fleet(window, application.processEvents)
+            else:
+                show(window, attack, page, application.processEvents)
             problems += save(window, folder / f"{name}.png")
     finally:
         window.close_wizard()
@@ -101,9 +119,54 @@ def show(
     wait(lambda: time.monotonic() > until, process)
 
 
+def fleet_room() -> FleetRoom:
+    """An owner, whom his own folder belongs to from now on, and the hosts of one machine."""
+    sys.path.insert(0, str(ROOT))
+    from tests.gui.pages.fleet_support import FleetRoom  # noqa: PLC0415 - where a display is
+    from watchword.core.simulator import (  # noqa: PLC0415 - as above
+        PlatformKeys,
+        build_firmware,
+        save_platform,
+    )
+
+    home = Path(os.environ["WATCHWORD_HOME"]) / "fleet"
+    folder, platform, firmware = home / "rack1", home / "platform", home / "OVMF.amdsev.fd"
+    for one in (folder, platform):
+        one.mkdir(parents=True)
+    keys = PlatformKeys.generate(2048)
+    save_platform(keys, platform)
+    firmware.write_bytes(build_firmware())
+    os.environ["WATCHWORD_HOME"] = str(home / "owner")
+    room = FleetRoom(home / "owner", folder, keys, platform, firmware)
+    room.unlock()
+    return room
+
+
+def show_fleet(window: MainWindow, process: Callable[[], None]) -> None:
+    """A fleet that is through, over real sockets to the simulated hosts of the tests."""
+    window.close_wizard()
+    room = fleet_room()
+    window.vaults = room.vaults
+    window.launching._service = room.launches
+    window.show_page(len(window.entries) - 1)
+    page = window._fleet
+    manifest = room.write(Path(room.manifest(7)).read_text() + FLEET)
+    ended: list[object] = []
+    page.run.ended.connect(ended.append)
+    with room.hosts(**LIES):
+        page.open_manifest(manifest)
+        wait(page.actions_row.start.isEnabled, process)
+        page.actions_row.start.click()
+        wait(lambda: bool(ended) and not page.run.running, process)
+    page.table.table.selectRow(2)
+    page.scroll_to_top()
+    until = time.monotonic() + 0.6
+    wait(lambda: time.monotonic() > until, process)
+
+
 def wait(condition: Callable[[], bool], process: Callable[[], None]) -> None:
     """Let the program live until something is so."""
-    end = time.monotonic() + 30
+    end = time.monotonic() + 120
     while not condition():
         if time.monotonic() > end:
             raise TimeoutError("the program did not come to rest")

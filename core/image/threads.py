@@ -10,7 +10,6 @@ import threading
 from collections.abc import Callable
 from typing import Final, TypeVar
 
-from ..errors import BadInput
 from .programs import no_room
 
 Result = TypeVar("Result")
@@ -51,10 +50,14 @@ async def in_thread(work: Callable[[Stop], Result], place: object) -> Result:
         return await asyncio.shield(task)
     except asyncio.CancelledError:
         stop.call_off()
-        with contextlib.suppress(_Stopped, BadInput, OSError):
-            await task
+        while not task.done():
+            with contextlib.suppress(asyncio.CancelledError):  # once is enough
+                await asyncio.wait([task])
+        task.exception()  # looked at, or asyncio complains that nobody did
         raise
     except OSError as fault:
         if fault.errno in FULL:
             raise no_room(str(place)) from None
         raise
+    finally:
+        del task  # the fault's frames would keep it, and it the fault

@@ -6,6 +6,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Final
 
 from ..errors import BadInput
@@ -97,7 +98,7 @@ def plan_launch(
         approved=tuple(itertools.islice(_approved(profile, expected), _MOST_EXPLAINED)),
         other_firmware=surroundings.other_firmware,
         kernel_hashes=bool(profile.kernel),
-        contents=_in_words(expected),
+        contents=_in_words(expected, profile),
         warnings=warnings,
     )
     return PlannedLaunch(profile, expected, plan)
@@ -228,5 +229,12 @@ def _vcpus(profile: GuestProfile) -> Iterator[VcpuSetup | None]:
         yield VcpuSetup(count, cpu.signature, generation, profile.sev_features)
 
 
-def _in_words(expected: ExpectedLaunch) -> tuple[str, ...]:
-    return tuple(digest.description for digest in expected.digests[:_MOST_EXPLAINED])
+def _in_words(expected: ExpectedLaunch, profile: GuestProfile) -> tuple[str, ...]:
+    """What may be loaded, as the host is told: which files, and not where the owner has them."""
+    approved = itertools.chain(profile.firmware, profile.kernel, profile.initrd)
+    paths = sorted({(file.path, file.sha256 or "") for file in approved if file.path})
+    words = [digest.description for digest in expected.digests[:_MOST_EXPLAINED]]
+    for path, sha256 in reversed(paths):  # where one begins with another, that one comes first
+        name = f"{PurePath(path).name} (SHA-256 {sha256[:16]}...)"
+        words = [line.replace(path, name) for line in words]
+    return tuple(words)

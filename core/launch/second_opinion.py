@@ -129,7 +129,7 @@ def _guest(launch: Launch, record: LaunchRecord, profile: GuestProfile) -> Itera
                 " initrd and command line if there is a kernel, then, with SEV-ES, one page of 4096"
                 " bytes with the first state of each vCPU."
             ),
-            f"The profile allows {len(digests)} combination(s) of these.",
+            f"Combinations of these that the profile allows: {len(digests)}.",
         ),
         tuple(checks),
     )

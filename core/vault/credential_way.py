@@ -132,6 +132,6 @@ def _missing(name: str, why: str) -> VaultError:
         "The vault's credential is not there",
         f"The vault opens with the systemd credential {name}, but {why}.",
         f"Run this in a service with LoadCredentialEncrypted={name}:FILE, FILE being the"
-        " credential that was made with the vault.",
+        " credential that was made with the vault; --credential-out FILE makes it with a new one.",
         {"credential": name},
     )

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import pytest
 
 from ..hosts.exchange_people import node_info
@@ -45,6 +47,18 @@ def test_four_turns_by_folder(launches, operator, begun):
     assert operator.has_the_secret
     assert launches.ledger(begun).count("packet-sealed") == 1
     assert launches.keys() == []
+
+
+def test_the_operator_is_told_which_file_and_not_where_its_owner_keeps_it(
+    launches, operator, begun, firmware
+):
+    operator.put("1", operator.do(operator.person.capabilities()))
+    waits(launches("resume", begun), 3)
+    (told,) = (launches.folder / "usb").glob("2-*/README.txt")
+    sha256 = hashlib.sha256(firmware.read_bytes()).hexdigest()
+    assert f"firmware {firmware.name} (SHA-256 {sha256[:16]}...)" in told.read_text()
+    files = [path for path in (launches.folder / "usb").rglob("*") if path.is_file()]
+    assert [path for path in files if str(firmware.parent).encode() in path.read_bytes()] == []
 
 
 def test_four_turns_by_text(launches, operator, begun, tmp_path):

@@ -461,6 +461,9 @@ def test_a_systemd_credential_is_made_with_the_vault(command, tmp_path, monkeypa
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     out = tmp_path / "credential"
     options = ("--open-with", "systemd-credential", "--credential", "key")
+    without = command("vault", "init", *options, "--json")
+    assert without.code == "credential-missing"
+    assert "--credential-out FILE" in without.json["error"]["remedy"]
     made = command("vault", "init", *options, "--credential-out", out)
     assert made.status == 0
     assert f"LoadCredentialEncrypted=key:{out}" in made.out

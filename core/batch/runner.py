@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import TYPE_CHECKING
 
 from .fleet import Fleet, FleetLaunch
@@ -73,8 +74,9 @@ async def run_jobs(jobs: JobSource, world: World, workers: int) -> dict[str, Lau
 
     tasks = [asyncio.create_task(work()) for _ in range(workers)]
     try:
-        await asyncio.gather(*tasks)
-    except asyncio.CancelledError:
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.gather(*tasks)
+    finally:  # also where a result could not be reported: nothing goes on behind the caller's back
         for task in tasks:
             if not task.cancelling():  # a second time would cut its ending off
                 task.cancel()

@@ -131,6 +131,35 @@ def test_nothing_of_a_launch_that_failed_stays_in_memory_with_its_error(crowd, d
         gc.enable()
 
 
+def test_where_a_result_can_not_be_reported_the_others_end_before_the_batch_does(crowd, desk):
+    under_way, ended = asyncio.Event(), []
+
+    async def work():
+        under_way.set()
+        try:
+            await asyncio.sleep(60)
+        finally:
+            ended.append(True)
+
+    def report(event):
+        if event["event"] == "result" and event["name"] == "a2":
+            raise OSError("the disk is full")
+
+    desk.trouble["qmp+unix:///run/a1", "guest"] = work
+    desk.trouble["qmp+unix:///run/a2", "guest"] = under_way.wait
+
+    async def main():
+        where = {"folder": crowd.fleet.path, "environment": {}}
+        order = BatchOrder(phase=Phase.ALL, jobs=2, per_host=2, **where)
+        around = SimpleNamespace(connect=crowd.connect, more_certificates=nobody_else_knows)
+        fleet = crowd.fleet.check(crowd.text(("a", 2)))
+        with pytest.raises(OSError, match="disk is full"):
+            await run_batch(fleet, desk, around, order=order, report=report)
+        return list(ended)
+
+    assert asyncio.run(main()) == [True]
+
+
 def test_what_another_profile_pins_is_still_tried_there(crowd, desk, fleet):
     fleet.profile("other", ceks=["cd" * 32])
     desk.trouble["qmp+unix:///run/a1", "platform"] = REFUSAL

@@ -19,9 +19,11 @@ class Cycle:
 
 @pytest.fixture
 def collector(qapp):
-    made = Collector()
+    made, before = Collector(), gc.get_threshold()
+    gc.set_threshold(700, 10, 10)  # Python's own; a run of tests may have other ones
     made.begin()
     yield made
+    gc.set_threshold(*before)
     made.stop()
     gc.disable()  # as the window's tests have it
     made.deleteLater()

@@ -8,6 +8,7 @@ libvirt is, and what a hostile daemon answers is read in another process than ou
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import secrets
 import shutil
@@ -70,7 +71,9 @@ class Virsh:
         failure: HostError
         try:
             async with asyncio.timeout(limit):
-                await self._write(f"{line}\necho {first}  {second}\n".encode())
+                # Where it has ended before it was asked, its last words tell why.
+                with contextlib.suppress(OSError, EOFError):
+                    await self._write(f"{line}\necho {first}  {second}\n".encode())
                 text = await self._read_until(f"{first} {second}".encode())
             return _answer(text.decode("utf-8", "replace"), line)
         except TimeoutError:

@@ -15,8 +15,10 @@ import pytest
 from watchword.core.errors import HostError
 from watchword.core.hosts.connect import connect_host
 from watchword.core.hosts.libvirt import LibvirtHost
+from watchword.core.hosts.libvirt_errors import VirshRefused
 from watchword.core.hosts.limits import DEFAULT_LIMITS
 from watchword.core.hosts.urls import parse_host_url
+from watchword.core.hosts.virsh import Virsh
 
 from .behaviours import Packet
 
@@ -107,6 +109,28 @@ def test_each_reason_not_to_get_in_has_a_name_and_a_remedy(virsh, words, code):
     error = refused()
     assert error.code == code
     assert "\x1b" not in str(error.as_json())
+
+
+def test_a_virsh_that_has_ended_before_it_is_asked_tells_why(virsh):
+    program = virsh()
+    why = "error: unable to connect to server at 'h:16514': Connection refused"
+    program.write_text(f'#!/bin/sh\necho "{why}"\nexit 1\n')
+
+    async def ask():
+        started = await Virsh.start("qemu:///system", URL, DEFAULT_LIMITS)
+        try:
+            async with asyncio.timeout(30):
+                await started._process.wait()
+                while not started._process.stdin.is_closing():  # noqa: ASYNC110 - no event tells
+                    await asyncio.sleep(0.01)
+            await started.run("uri")
+        finally:
+            await started.close()
+
+    with pytest.raises(VirshRefused) as caught:
+        asyncio.run(ask())
+    assert "Connection refused" in caught.value.words
+    assert refused().code == "libvirt-unreachable"
 
 
 @pytest.mark.parametrize(

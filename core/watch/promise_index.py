@@ -10,12 +10,13 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from ..errors import BadInput
 
+_AT_ONCE: Final = 500
 _TABLES: Final = """
     pragma cache_size = -2048;
     pragma journal_mode = off;
@@ -77,11 +78,16 @@ class PromiseIndex:
         with _our_errors():
             self._kept.execute("insert or ignore into gone values (?)", (launch_id,))
 
-    def is_gone(self, launch_id: str) -> bool:
-        """Whether that was noted."""
+    def gone_among(self, launch_ids: Sequence[str]) -> frozenset[str]:
+        """Of which of these launches that was noted."""
+        found: set[str] = set()
         with _our_errors():
-            found = self._kept.execute("select 1 from gone where launch = ?", (launch_id,))
-            return found.fetchone() is not None
+            for start in range(0, len(launch_ids), _AT_ONCE):
+                some = launch_ids[start : start + _AT_ONCE]
+                marks = ", ".join("?" * len(some))
+                words = f"select launch from gone where launch in ({marks})"  # noqa: S608 - marks
+                found.update(launch for (launch,) in self._kept.execute(words, tuple(some)))
+        return frozenset(found)
 
     def add_refused(self, launch_id: str) -> None:
         """Count one refusal of a launch more."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
@@ -92,8 +92,12 @@ class Promises:
 
     def is_gone(self, launch_id: str) -> bool:
         """Whether a host has said that the VM of a launch is gone."""
+        return launch_id in self.gone_among((launch_id,))
+
+    def gone_among(self, launch_ids: Sequence[str]) -> frozenset[str]:
+        """Of which of these launches a host has said that the VM is gone."""
         self._read_on()
-        return self._index.is_gone(launch_id)
+        return self._index.gone_among(launch_ids)
 
     def starts_in_last_hour(self, guest: str) -> int:
         """Launches of a guest that any watch of these records has begun within the last hour."""

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -72,14 +72,15 @@ class World:
         that was refused counts while it is tried again.
         """
         found = self.desk.list(guest=guest, states=(*LIVE, LaunchState.REFUSED))
-        return tuple(one for one in found if self._is_live(one))
+        gone = self.promises.gone_among([one.id for one in found])
+        return tuple(one for one in found if self._is_live(one, gone))
 
-    def _is_live(self, summary: LaunchSummary) -> bool:
+    def _is_live(self, summary: LaunchSummary, gone: Collection[str]) -> bool:
         if summary.state == LaunchState.PREPARING:
             return self.promises.of_launch(summary.id) is not None
         if summary.state == LaunchState.REFUSED:
             return summary.id in self.under_way
-        return not self.promises.is_gone(summary.id)
+        return summary.id not in gone
 
     def open_launches(self) -> Iterator[LaunchSummary]:
         """Launches that watches have begun and that are not over, the newest first."""

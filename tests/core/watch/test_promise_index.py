@@ -36,11 +36,12 @@ def test_the_first_promise_of_a_request_and_of_a_launch_counts():
 
 def test_what_is_gone_is_gone_once():
     index = PromiseIndex()
-    assert not index.is_gone("launch-1")
-    index.add_gone("launch-1")
-    index.add_gone("launch-1")
-    assert index.is_gone("launch-1")
-    assert not index.is_gone("launch-2")
+    many = [f"launch-{number}" for number in range(2000)]
+    assert index.gone_among(many) == set()
+    for launch_id in ("launch-1", "launch-1", "launch-1999", "launch-5000"):
+        index.add_gone(launch_id)
+    assert index.gone_among(many) == {"launch-1", "launch-1999"}
+    assert index.gone_among(()) == set()
 
 
 def test_refusals_are_counted_by_launch():

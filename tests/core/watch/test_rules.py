@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from watchword.core.errors import UsageError, VerificationRefused
@@ -71,6 +71,7 @@ def test_without_patterns_nobody_is_connected_to():
     assert not allowed("qmp+unix:///run/vms/a.qmp")
 
 
+@settings(deadline=None)
 @given(st.text("ab/.*?:@", max_size=12), st.lists(st.sampled_from("ab/.*"), max_size=8))
 def test_a_pattern_is_never_more_than_its_stars_filled_with_names(name, pattern):
 

@@ -114,7 +114,9 @@ def test_packets_never_outnumber_blobs_and_none_goes_out_unverified(keys, story)
 
 
 @given(st.text(max_size=200) | st.sampled_from(["qmp+unix:///run/*", "exchange:///x", ""]))
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 def test_no_host_but_those_of_the_settings_is_ever_connected_to(office, url):
     async def nobody(url, launch_id):
         raise AssertionError("nobody may be asked here")

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from .firmware.artifacts import own_firmware, secret_kernel, shared_artifacts, stock_kernel
 
@@ -20,6 +21,14 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # With CI=true every other reason to skip is a failure: there the programs are installed.
 ALLOWED_SKIPS = ("no SEV hardware", "no ../shared")
+
+# No test rests on time. The same examples each time, so that a red run means the change and not
+# the dice; `--hypothesis-profile search` looks for new ones.
+settings.register_profile(
+    "search", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=False
+)
+settings.register_profile("watchword", settings.get_profile("search"), derandomize=True)
+settings.load_profile("watchword")
 
 
 def vectors_folder() -> Path:

@@ -42,7 +42,7 @@ def check_file_name(name: str) -> None:
         raise UsageError(
             "bad-name",
             "Can't use --name",
-            f"{name!r} can't begin the name of a file.",
+            f"“{name}” can't begin the name of a file.",
             "Use letters, digits, dots and hyphens, such as vm1.",
         )
 

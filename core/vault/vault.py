@@ -201,11 +201,11 @@ class Vault:
     def write_anchor(self, ledger_head: str | HeadFrom | None = None) -> bool:
         """Note generation and ledger head in the keyring.
 
-        Once per run, at its end, and once for each packet that is sealed: keyrings have been
-        seen to abort under many calls. Without ``ledger_head`` (1 to 128 printable ASCII
-        characters) the one that is noted stays. A function is called while no other process
-        can note anything, so that two of them don't take the newer head back. False where
-        the vault has no place for it. Raises as the keyring and the function do.
+        Once per run, at its end, and once for each packet that is sealed or job that is signed:
+        keyrings have been seen to abort under many calls. Without ``ledger_head`` (1 to 128
+        printable ASCII characters) the one that is noted stays. A function is called while no
+        other process can note anything, so that two of them don't take the newer head back.
+        False where the vault has no place for it. Raises as the keyring and the function do.
         """
         if isinstance(ledger_head, str):
             _check_head(ledger_head)

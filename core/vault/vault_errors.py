@@ -66,7 +66,7 @@ def entry_exists(name: str) -> VaultError:
     return VaultError(
         "entry-exists",
         "The vault has such an entry already",
-        f"{name!r} would be replaced, and its present value lost.",
+        f"“{name}” would be replaced, and its present value lost.",
         "Choose another name, or say --replace.",
         {"name": name},
     )
@@ -77,7 +77,7 @@ def other_kind(name: str, kind: str) -> VaultError:
     return VaultError(
         "entry-kind-differs",
         "The entry is of another kind",
-        f"{name!r} is a {kind}. A kind says who may receive the secret, so it doesn't change.",
+        f"“{name}” is a {kind}. A kind says who may receive the secret, so it doesn't change.",
         "Choose another name, or remove the entry first.",
         {"name": name, "kind": kind},
     )

@@ -85,6 +85,12 @@ def test_the_exit_status_is_the_launchs_own_and_the_last_line_says_how_to_go_on(
     assert r"a\ tree/.venv/bin/watchword --help" in result.stdout.splitlines()[-1]
 
 
+def test_where_it_was_called_wrongly_nothing_is_called_a_simulation(tree) -> None:
+    result = tree.run("try", "--headless", "--nonsense", FAKE_STATUS="2")
+    assert result.returncode == 2
+    assert "simulation" not in result.stdout + result.stderr
+
+
 def test_arguments_go_to_the_rehearsal_except_headless(tree) -> None:
     tree.run("try", "--headless", "--attack", "forged-chain", "--name", "two words")
     assert tree.calls()[-1] == "watchword [rehearse] [--attack] [forged-chain] [--name] [two words]"

@@ -79,6 +79,7 @@ def test_the_owner_hears_what_the_worker_said(said):
     assert heard.closes
 
 
+@pytest.mark.slow
 def test_every_flipped_bit_of_a_result_is_refused(said):
     data = bytearray(said.say())
     for bit in range(8 * len(data)):
